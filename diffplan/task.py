@@ -1,0 +1,43 @@
+"""The facts of one task and the paper's settings for it, checked when built."""
+
+from dataclasses import dataclass
+
+from diffplan.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row of ``conf/task``: what the environment and data are, and how the paper plans there.
+
+    Attributes:
+        name: D4RL id.
+        env_id: Environment to roll out in.
+        observation_dim: Width of an observation.
+        action_dim: Width of an action.
+        max_episode_steps: Episode length of the environment.
+        reference_min: D4RL's return of the random policy (score 0).
+        reference_max: D4RL's return of the reference controller (score 100).
+        target: Fixed evaluation goal as (x, y) in metres; None where a task has no goal.
+        horizon: Plan rows.
+        diffusion_steps: Denoising steps the model is trained with.
+    """
+
+    name: str
+    env_id: str
+    observation_dim: int
+    action_dim: int
+    max_episode_steps: int
+    reference_min: float
+    reference_max: float
+    target: tuple[float, float] | None
+    horizon: int
+    diffusion_steps: int
+
+    def __post_init__(self) -> None:
+        for key in ("observation_dim", "action_dim", "max_episode_steps", "horizon", "diffusion_steps"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"task.{key} must be at least 1, got {getattr(self, key)}.")
+        if self.reference_max <= self.reference_min:
+            raise ConfigError(
+                f"task.reference_max={self.reference_max} must exceed task.reference_min={self.reference_min}."
+            )
