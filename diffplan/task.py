@@ -1,6 +1,7 @@
 """The facts of one task and the paper's settings for it, checked when built."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from diffplan.errors import ConfigError
 
@@ -18,6 +19,8 @@ class Task:
         reference_min: D4RL's return of the random policy (score 0).
         reference_max: D4RL's return of the reference controller (score 100).
         target: Fixed evaluation goal as (x, y) in metres; None where a task has no goal.
+        segmentation: Where the data is cut into episodes: ``flags`` at the recorded ends, ``goal_departure`` where the
+            agent leaves ``target`` (Maze2D, whose recorded flags mark random targets of the data collection).
         horizon: Plan rows.
         diffusion_steps: Denoising steps the model is trained with.
     """
@@ -30,6 +33,7 @@ class Task:
     reference_min: float
     reference_max: float
     target: tuple[float, float] | None
+    segmentation: Literal["flags", "goal_departure"]
     horizon: int
     diffusion_steps: int
 
@@ -37,6 +41,10 @@ class Task:
         for key in ("observation_dim", "action_dim", "max_episode_steps", "horizon", "diffusion_steps"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"task.{key} must be at least 1, got {getattr(self, key)}.")
+        if self.segmentation not in ("flags", "goal_departure"):
+            raise ConfigError(f"task.segmentation must be flags or goal_departure, got {self.segmentation!r}.")
+        if self.segmentation == "goal_departure" and self.target is None:
+            raise ConfigError("task.segmentation=goal_departure needs task.target, got none; use segmentation=flags.")
         if self.reference_max <= self.reference_min:
             raise ConfigError(
                 f"task.reference_max={self.reference_max} must exceed task.reference_min={self.reference_min}."
