@@ -39,3 +39,7 @@ class CheckpointError(DiffplanError):
 
 class EnvironmentIdError(DiffplanError):
     """An environment id that no environment here answers to."""
+
+
+class ActionError(DiffplanError):
+    """Actions of a planner that an environment cannot execute: not finite, or of the wrong shape."""
