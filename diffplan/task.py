@@ -1,5 +1,6 @@
 """The facts of one task and the paper's settings for it, checked when built."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +24,9 @@ class Task:
             agent leaves ``target`` (Maze2D, whose recorded flags mark random targets of the data collection).
         horizon: Plan rows.
         diffusion_steps: Denoising steps the model is trained with.
+        dim_multipliers: Width of each level of the networks.
+        clip_denoised: Whether each denoised estimate is clipped to [-1, 1].
+        train_steps: Optimiser steps.
     """
 
     name: str
@@ -32,19 +36,27 @@ class Task:
     max_episode_steps: int
     reference_min: float
     reference_max: float
-    target: tuple[float, float] | None
+    target: Sequence[float] | None
     segmentation: Literal["flags", "goal_departure"]
     horizon: int
     diffusion_steps: int
+    dim_multipliers: tuple[int, ...]
+    clip_denoised: bool
+    train_steps: int
 
     def __post_init__(self) -> None:
-        for key in ("observation_dim", "action_dim", "max_episode_steps", "horizon", "diffusion_steps"):
+        for key in ("observation_dim", "action_dim", "max_episode_steps", "horizon", "diffusion_steps", "train_steps"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"task.{key} must be at least 1, got {getattr(self, key)}.")
         if self.segmentation not in ("flags", "goal_departure"):
             raise ConfigError(f"task.segmentation must be flags or goal_departure, got {self.segmentation!r}.")
         if self.segmentation == "goal_departure" and self.target is None:
             raise ConfigError("task.segmentation=goal_departure needs task.target, got none; use segmentation=flags.")
+        if self.target is not None:
+            if len(self.target) != 2:
+                raise ConfigError(f"task.target must be (x, y), got {list(self.target)}.")
+            # A list from a yaml; a tuple keeps the frozen dataclass hashable.
+            object.__setattr__(self, "target", tuple(float(value) for value in self.target))
         if self.reference_max <= self.reference_min:
             raise ConfigError(
                 f"task.reference_max={self.reference_max} must exceed task.reference_min={self.reference_min}."

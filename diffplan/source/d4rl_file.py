@@ -1,7 +1,9 @@
 """Reads one D4RL HDF5 file, whatever its generation, and refuses broken ones in one sentence."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import h5py
@@ -91,6 +93,58 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
         size = path.stat().st_size
         reason = "is truncated" if "truncated" in str(error) else "is damaged and cannot be read to its end"
         raise DataError(f"{path} {reason} ({size:,} bytes are there); delete it and get it again.") from error
+
+
+def count_rows(path: Path) -> int:
+    """Counts the transitions of a file without reading them.
+
+    Raises:
+        DataError: As ``read_d4rl_file``, for everything that shows without reading the rows.
+    """
+    with open_hdf5(path) as file:
+        for key in REQUIRED_KEYS:
+            _require(file, key, path)
+        return int(file["observations"].shape[0])
+
+
+def read_metadata(path: Path) -> dict[str, str | float]:
+    """Reads the single values below ``metadata/`` and the file's attributes, see ``D4RLArrays.metadata``.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    with open_hdf5(path) as file:
+        return _metadata(file)
+
+
+def check_keys(path: Path, keys: tuple[str, ...]) -> None:
+    """Makes sure that a file opens and holds all these arrays.
+
+    Raises:
+        DataError: It does not.
+    """
+    with open_hdf5(path) as file:
+        for key in keys:
+            _require(file, key, path)
+
+
+def file_sha256(path: Path) -> str:
+    """Hashes a file (a second for a gigabyte); a file that has not changed is hashed once per process.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    try:
+        stat = path.stat()
+        return _file_sha256(path, stat.st_mtime_ns, stat.st_size)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+@cache
+def _file_sha256(path: Path, modified_ns: int, size: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _require(file: h5py.File, key: str, path: Path) -> None:
