@@ -1,0 +1,55 @@
+"""What a logger of this project can take, beyond the numbers that every Lightning logger takes."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+
+
+class AbstractRunLogger(Logger, ABC):
+    """A Lightning logger that also takes the config, pictures, videos and tables.
+
+    Every method may be called on every process; only the first one (rank zero) writes.
+    """
+
+    @abstractmethod
+    def log_config(self, config: Mapping[str, Any], groups: Mapping[str, str | int | float | bool | None]) -> None:
+        """Records how the run was set up.
+
+        Args:
+            config: The whole resolved config, plain values only.
+            groups: Flat keys to group runs by: ``task``, ``name``, ``seed``, ``ablation``...
+        """
+
+    @abstractmethod
+    def log_media(self, key: str, path: Path, step: int) -> None:
+        """Records a picture (png, jpg) or a video (mp4).
+
+        Args:
+            key: Metric key, such as ``eval/single_task/plans``.
+            path: File to take; it is copied.
+            step: Training step.
+
+        Raises:
+            ConfigError: the file is neither a picture nor a video.
+        """
+
+    @abstractmethod
+    def log_table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
+        """Records a table.
+
+        Args:
+            key: Metric key, such as ``eval/single_task/episodes``.
+            columns: Column names.
+            rows: One value per column; None where there is none.
+            step: Training step.
+
+        Raises:
+            ConfigError: a row has another number of values than there are columns.
+        """
+
+    @abstractmethod
+    def where_to_look(self) -> str:
+        """Returns one sentence that tells a person where this logger's results are."""

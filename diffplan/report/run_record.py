@@ -1,0 +1,150 @@
+"""What a run left in its folder, read back without asking whether it finished."""
+
+import csv
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from diffplan.report.json_lines import JsonLines
+
+METRICS_FILE = "metrics.jsonl"
+FILES_FILE = "files.jsonl"
+EVENTS_FILE = "events.jsonl"
+CONFIG_FILE = "config.yaml"
+TABLE_DIR = "tables"
+MEDIA_DIR = "media"
+
+
+@dataclass(frozen=True)
+class LoggedFile:
+    """A picture, video or table that a run logged.
+
+    Attributes:
+        key: Metric key, such as ``eval/single_task/plans``.
+        step: Training step it belongs to.
+        path: Where it lies, inside the run folder.
+    """
+
+    key: str
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """Everything the pages and tables need to know about one run.
+
+    Attributes:
+        run_dir: Folder of the run.
+        config: Resolved config; empty where none was written.
+        metrics: Per step the values logged there; a step logged again by a resumed run holds the later values. A value
+            that was not finite reads NaN.
+        files: Pictures, videos and tables by key, each list in the order of steps.
+        events: ``start`` and ``finish`` records in the order of writing.
+    """
+
+    run_dir: Path
+    config: dict[str, Any]
+    metrics: dict[int, dict[str, float]]
+    files: dict[str, list[LoggedFile]]
+    events: list[dict[str, Any]]
+
+    @classmethod
+    def read(cls, run_dir: Path) -> "RunRecord":
+        """Reads a run folder, whole or half-written; what is missing or torn is left out."""
+        return cls(
+            run_dir=run_dir,
+            config=_read_config(run_dir / CONFIG_FILE),
+            metrics=merge_metrics(JsonLines(run_dir / METRICS_FILE).read()),
+            files=_read_files(run_dir),
+            events=JsonLines(run_dir / EVENTS_FILE).read(),
+        )
+
+    @property
+    def groups(self) -> dict[str, Any]:
+        """The grouping keys (task, name, seed, ablation...) given at the latest start."""
+        groups = next((e["groups"] for e in reversed(self.events) if isinstance(e.get("groups"), dict)), {})
+        return dict(groups)
+
+    @property
+    def last_step(self) -> int:
+        """Greatest training step anything was logged at; 0 for an empty run."""
+        return max(self.metrics, default=0)
+
+    def series(self, key: str) -> tuple[list[int], list[float]]:
+        """Returns the steps at which a key was logged, ascending, and its values."""
+        steps = [step for step in sorted(self.metrics) if key in self.metrics[step]]
+        return steps, [self.metrics[step][key] for step in steps]
+
+    def latest(self, key: str) -> float | None:
+        """Returns the value a key had last, or None where it was never logged."""
+        _, values = self.series(key)
+        return values[-1] if values else None
+
+    def latest_file(self, key: str) -> LoggedFile | None:
+        """Returns the file of the greatest step that still exists, or None."""
+        return next((file for file in reversed(self.files.get(key, [])) if file.path.is_file()), None)
+
+
+def merge_metrics(records: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
+    """Merges log calls into one row a step, later calls winning key by key.
+
+    Args:
+        records: Lines of the metrics file in the order of writing; lines without an integer step are left out.
+
+    Returns:
+        Values by step.
+    """
+    rows: dict[int, dict[str, float]] = {}
+    for record in records:
+        step = record.get("step")
+        if not isinstance(step, int):
+            continue
+        row = rows.setdefault(step, {})
+        for key, value in record.items():
+            if key in ("step", "time"):
+                continue
+            if value is None:
+                row[key] = math.nan
+            elif isinstance(value, (int, float)):
+                row[key] = float(value)
+    return rows
+
+
+def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Reads a table as text: its column names and its rows; an unreadable file has neither."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return [], []
+    return (lines[0], [row for row in lines[1:] if len(row) == len(lines[0])]) if lines else ([], [])
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return dict(config) if isinstance(config, Mapping) else {}
+
+
+def _read_files(run_dir: Path) -> dict[str, list[LoggedFile]]:
+    root = run_dir.resolve()
+    files: dict[tuple[str, int], LoggedFile] = {}
+    for record in JsonLines(run_dir / FILES_FILE).read():
+        key, step, name = record.get("key"), record.get("step"), record.get("path")
+        if not (isinstance(key, str) and isinstance(step, int) and isinstance(name, str)):
+            continue
+        # A record is data: one that points outside the run folder is not followed.
+        if not (root / name).resolve().is_relative_to(root):
+            continue
+        files[key, step] = LoggedFile(key=key, step=step, path=run_dir / name)
+    by_key: dict[str, list[LoggedFile]] = {}
+    for key, step in sorted(files):
+        by_key.setdefault(key, []).append(files[key, step])
+    return by_key
