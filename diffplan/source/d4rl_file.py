@@ -128,6 +128,23 @@ def check_keys(path: Path, keys: tuple[str, ...]) -> None:
             _require(file, key, path)
 
 
+def list_arrays(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shape and dtype of every array of a file by its path inside, single values left out.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    arrays: dict[str, tuple[tuple[int, ...], str]] = {}
+
+    def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        if isinstance(item, h5py.Dataset) and item.shape:
+            arrays[name] = (item.shape, str(item.dtype))
+
+    with open_hdf5(path) as file:
+        file.visititems(visit)
+    return arrays
+
+
 def file_sha256(path: Path) -> str:
     """Hashes a file (a second for a gigabyte); a file that has not changed is hashed once per process.
 
