@@ -56,8 +56,9 @@ def list_datasets(arguments: argparse.Namespace) -> None:
         table.add_row(entry.name, _number(entry.num_transitions), _megabytes(entry.num_bytes), _place(file))
     console.print(table)
     published = {entry.file_name for entry in catalog().values()}
-    others = sorted(path for path in Path(arguments.data_dir).glob("*.hdf5") if path.name not in published)
-    for path in others:
+    for path in sorted(Path(arguments.data_dir).rglob("*.hdf5")):
+        if path.name in published:
+            continue
         console.print(f"other file: {_place(path)}", soft_wrap=True)
     console.print(f"D4RL's cache is {cache_dir()}, other data lies in {arguments.data_dir}.", soft_wrap=True)
 
@@ -96,7 +97,8 @@ def generate(arguments: argparse.Namespace) -> None:
     identity = source.identity()
     console.print(
         f"{identity.name}: {identity.num_transitions:,} {identity.kind} rows in {source.path}, "
-        f"SHA-256 {identity.sha256}; train on it with source=maze2d_source.",
+        f"SHA-256 {identity.sha256}; train on it with task={arguments.name} source=maze2d_source "
+        f"source.num_transitions={rows} source.seed={arguments.seed}.",
         soft_wrap=True,
     )
 
@@ -159,10 +161,11 @@ def _resolve(name: str, data_dir: str) -> tuple[Path, CatalogEntry | None]:
     if entry is not None:
         path = D4RLSource(name, data_dir=data_dir).find()
         if path is None:
-            generate = f", regenerate it with `diffplan-data generate {name}`" if name.startswith("maze2d-") else ""
+            regenerated = sorted(Path(data_dir, "regenerated").glob(f"{name}-*.hdf5"))
+            instead = f"name a file, for instance {regenerated[0]}" if regenerated else "name a file"
             raise DataNotFoundError(
                 f"{entry.file_name} of '{name}' is neither in {cache_dir()} nor in {data_dir}; fetch it with "
-                f"`diffplan-data fetch {name}`{generate}, or name a file."
+                f"`diffplan-data fetch {name}` or {instead}."
             )
         return path, entry
     path = Path(name).expanduser()

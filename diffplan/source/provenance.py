@@ -53,8 +53,8 @@ def provenance(
 
 def _self_description(metadata: Mapping[str, str | float]) -> Literal["regenerated", "collected"] | None:
     words = " ".join(str(value) for value in metadata.values()).lower()
-    if metadata.get("kind") == "regenerated" or "regenerated" in words:
+    if "generator" in metadata and "recipe" in str(metadata["generator"]):
         return "regenerated"
-    if metadata.get("kind") == "collected" or "generator" in metadata or "not d4rl" in words or "not a d4rl" in words:
+    if "generator" in metadata or "not d4rl" in words or "not a d4rl" in words:
         return "collected"
     return None
