@@ -26,7 +26,7 @@ _MAPS = {
     "open": ("#######", "#.....#", "#..G..#", "#.....#", "#######"),
 }
 # The body rests at 1.2 in world coordinates while the wall of cell (i, j) is centred at (i + 1, j + 1).
-_CENTRE_OFFSET = -0.2
+CENTRE_OFFSET = -0.2
 _HALF_CELL = 0.5
 _BODY_RADIUS = 0.1
 # D4RL's planner breaks ties between equally short paths in this order.
@@ -79,13 +79,13 @@ class MazeLayout:
     @property
     def extent(self) -> tuple[float, float, float, float]:
         """Outer edges of the maze as (x_min, x_max, y_min, y_max) in metres."""
-        low = _CENTRE_OFFSET - _HALF_CELL
+        low = CENTRE_OFFSET - _HALF_CELL
         rows, columns = self.walls.shape
         return (low, low + rows, low, low + columns)
 
     def wall_rectangles(self) -> list[tuple[float, float, float, float]]:
         """Every wall cell as a box (x0, y0, x1, y1) in metres."""
-        low, high = _CENTRE_OFFSET - _HALF_CELL, _CENTRE_OFFSET + _HALF_CELL
+        low, high = CENTRE_OFFSET - _HALF_CELL, CENTRE_OFFSET + _HALF_CELL
         return [
             (row + low, column + low, row + high, column + high) for row, column in np.argwhere(self.walls).tolist()
         ]
@@ -97,8 +97,8 @@ class MazeLayout:
 
         Args:
             positions: Centres of the body in metres.
-            radius: Radius of the body in metres. Contacts are soft, so a body pressed against a wall sinks in by up to
-                about 0.01.
+            radius: Radius of the body in metres. Contacts are soft: at full speed it sinks in by up to
+                0.05.
 
         Returns:
             True where the body fits; False inside a wall, closer to one than ``radius``, and outside the maze.

@@ -5,7 +5,8 @@ from math import hypot
 import numpy as np
 from jaxtyping import Float, Float64
 
-from diffplan.env.maze_layout import MazeLayout
+from diffplan.env.maze_layout import CENTRE_OFFSET, MazeLayout
+from diffplan.errors import ConfigError
 
 _WAYPOINT_NOISE = 0.2
 _SOLVED_DISTANCE = 0.1
@@ -62,11 +63,14 @@ class WaypointController:
         Returns:
             Motor commands in [-1, 1], and whether the target is reached: within 0.1 m, having moved less than 0.1 m
             since the last call.
+
+        Raises:
+            ConfigError: the target lies in a wall.
         """
         x, y, x_speed, y_speed = observation.tolist()
         target_cell = _cell(*target.tolist())
         if target_cell != self._target_cell:
-            self._plan(_cell(x, y), target_cell)
+            self._plan(x, y, target_cell)
         moved = hypot(self._previous[0] - x, self._previous[1] - y)
         solved = hypot(x - target_cell[0], y - target_cell[1]) < _SOLVED_DISTANCE and moved < _SOLVED_SPEED
         goal_x, goal_y = target_cell if solved else self._waypoints[self._next]
@@ -85,21 +89,24 @@ class WaypointController:
         command = self._proportional_gain * distance + self._derivative_gain * speed
         return min(max(command, -1.0), 1.0)
 
-    def _plan(self, start: tuple[int, int], target: tuple[int, int]) -> None:
+    def _plan(self, x: float, y: float, target: tuple[int, int]) -> None:
+        rows, columns = self._layout.walls.shape
+        if not (0 <= target[0] < rows and 0 <= target[1] < columns) or self._layout.walls[target]:
+            raise ConfigError(f"A target must lie nearest to a free cell of the maze; got the wall cell {target}.")
+        start = cell = _cell(x, y)
+        # A ball pressed against a wall rounds into the wall's cell, which is left like any other; in a corner that
+        # cell touches walls only, and the one the ball is truly in is left instead (D4RL would stay there).
+        if not self._layout.neighbours(cell):
+            cell = _cell(x - CENTRE_OFFSET, y - CENTRE_OFFSET)
         steps = self._layout.steps_to(target)
-        cell, waypoints = start, []
-        while True:
-            if cell != target:
-                # A ball pressed against a wall may round into the wall's cell, from which every free neighbour counts.
-                cell = min(self._layout.neighbours(cell), key=lambda neighbour: int(steps[neighbour]))
-            if cell == target:
-                waypoints.append((float(cell[0]), float(cell[1])))
-                break
+        waypoints = []
+        while cell != target:
+            cell = min(self._layout.neighbours(cell), key=lambda neighbour: int(steps[neighbour]))
             # Noise towards smaller coordinates, that is towards the true centre of the cell.
-            noise = self._generator.uniform(0.0, _WAYPOINT_NOISE, size=2).tolist()
+            noise = self._generator.uniform(0.0, _WAYPOINT_NOISE, size=2).tolist() if cell != target else (0.0, 0.0)
             waypoints.append((cell[0] - noise[0], cell[1] - noise[1]))
-        self._waypoints, self._target_cell, self._next = waypoints, target, 0
-        self._previous = (float(start[0]), float(start[1]))
+        self._waypoints = waypoints or [(float(target[0]), float(target[1]))]
+        self._target_cell, self._next, self._previous = target, 0, (float(start[0]), float(start[1]))
 
 
 def _cell(x: float, y: float) -> tuple[int, int]:

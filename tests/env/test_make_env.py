@@ -1,0 +1,39 @@
+import gymnasium
+import numpy as np
+import pytest
+
+from diffplan.env.make_env import make_env, register_environments
+from diffplan.errors import EnvironmentIdError
+
+
+@pytest.mark.parametrize(("maze", "steps"), [("open", 150), ("umaze", 300), ("medium", 600), ("large", 800)])
+@pytest.mark.parametrize("infix", ["", "-dense"])
+def test_every_d4rl_id_has_its_maze_reward_and_episode_length(maze, steps, infix):
+    env = make_env(f"maze2d-{maze}{infix}-v1")
+    assert env.spec.max_episode_steps == steps
+    assert env.unwrapped.layout.name == maze
+    assert env.unwrapped.reward == ("dense" if infix else "sparse")
+
+
+def test_an_episode_is_truncated_at_its_length_and_never_terminates():
+    env = make_env("maze2d-umaze-v1")
+    env.reset(seed=0)
+    ends = [env.step(np.zeros(2))[2:4] for _ in range(300)]
+    assert ends == [(False, False)] * 299 + [(False, True)]
+
+
+def test_registering_twice_changes_nothing():
+    before = gymnasium.spec("maze2d-umaze-v1")
+    register_environments()
+    assert gymnasium.spec("maze2d-umaze-v1") is before
+
+
+def test_an_unknown_id_suggests_a_close_one():
+    with pytest.raises(EnvironmentIdError, match="'maze2d-medium-v1'"):
+        make_env("maze2d-medum-v1")
+
+
+def test_a_render_mode_is_passed_on():
+    env = make_env("maze2d-umaze-v1", "rgb_array")
+    env.reset(seed=0)
+    assert env.render().shape == (256, 256, 3)
