@@ -1,5 +1,6 @@
 """Weights & Biases: online with an account, offline without one, never in the way of training."""
 
+import contextlib
 import logging
 import os
 import secrets
@@ -44,8 +45,12 @@ class WandbLogger(AbstractRunLogger):
         mode: ``online``, ``offline``, or ``auto``: what WANDB_MODE or ``wandb offline`` says, else online where W&B
             finds an account on this machine and offline where it finds none.
         run_id_path: File that keeps the run's id; None means ``wandb_run_id`` in the run folder.
-        connect_timeout_seconds: Longest wait for the server at the start.
+        connect_timeout_seconds: Longest wait for the server to accept the run; W&B looks up the account before that,
+            which takes at most 15 seconds more.
         finish_timeout_seconds: Longest wait for the upload at the end.
+
+    Raises:
+        ConfigError: no such mode.
     """
 
     def __init__(
@@ -57,9 +62,9 @@ class WandbLogger(AbstractRunLogger):
         group: str | None = None,
         job_type: str | None = None,
         tags: Sequence[str] = (),
-        mode: Literal["auto", "online", "offline"] = "auto",
+        mode: str = "auto",
         run_id_path: Path | str | None = None,
-        connect_timeout_seconds: float = 25.0,
+        connect_timeout_seconds: float = 15.0,
         finish_timeout_seconds: float = 120.0,
     ) -> None:
         super().__init__()
@@ -165,6 +170,10 @@ class WandbLogger(AbstractRunLogger):
     def _start(self) -> "wandb.Run":
         """Starts the run the way the mode asks for; offline where the server does not answer."""
         self._dir.mkdir(parents=True, exist_ok=True)
+        if wandb.run is not None:
+            # A job before this one in the same process that crashed; W&B finds no account while its run is open.
+            with contextlib.suppress(wandb.Error, OSError):
+                wandb.run.finish(exit_code=1)
         mode = self._resolve_mode()
         if mode != "online":
             return self._init(mode)
@@ -224,6 +233,8 @@ class WandbLogger(AbstractRunLogger):
             action(run)
         except (wandb.Error, ConnectionError, BrokenPipeError) as error:
             self._lost, self._run = True, None
+            with contextlib.suppress(wandb.Error, OSError):
+                wandb.teardown(exit_code=1)  # Otherwise W&B trips over the dead process when Python exits.
             self._warn_lost(f"W&B's own process has ended ({_first_line(error)})")
 
     def _warn_lost(self, reason: str) -> None:
