@@ -1,0 +1,102 @@
+"""Episodes as mp4 files that every browser plays."""
+
+import math
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+from jaxtyping import UInt8
+
+from diffplan.errors import ConfigError
+
+_GAP = 4
+_GAP_VALUE = 255
+
+
+def write_video(frames: UInt8[np.ndarray, "frame height width 3"], path: Path, fps: float) -> None:
+    """Writes an mp4 file (H.264, yuv420p), in one piece.
+
+    Args:
+        frames: RGB pictures; odd sides are padded by one row or column, which the format asks for.
+        path: File to write.
+        fps: Pictures per second.
+
+    Raises:
+        ConfigError: there is no picture, or the rate is not positive.
+    """
+    if len(frames) == 0:
+        raise ConfigError(f"A video must have at least one frame, got none for {path.name}.")
+    if not fps > 0:
+        raise ConfigError(f"A video's frame rate must be above 0, got {fps}.")
+    height, width = frames.shape[1:3]
+    frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=".mp4")
+    os.close(descriptor)
+    try:
+        _encode(frames, partial, fps)
+        os.chmod(partial, 0o644)
+        os.replace(partial, path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+
+
+def tile_videos(
+    videos: Sequence[UInt8[np.ndarray, "_ height width 3"]], columns: int | None = None
+) -> UInt8[np.ndarray, "frame tiled_height tiled_width 3"]:
+    """Puts several episodes beside each other; one that ends early keeps showing its last picture.
+
+    Args:
+        videos: One video per episode, all of one picture size.
+        columns: Episodes side by side; None makes the grid about square.
+
+    Returns:
+        One video as long as the longest, with a thin white gap between the tiles.
+
+    Raises:
+        ConfigError: there is no video, an empty one, or they differ in picture size.
+    """
+    if not videos or min(len(video) for video in videos) == 0:
+        raise ConfigError("There must be at least one video and none may be empty.")
+    sizes = {video.shape[1:3] for video in videos}
+    if len(sizes) > 1:
+        raise ConfigError(f"Videos to tile must have one picture size, got {sorted(sizes)}.")
+    ((height, width),) = sizes
+    columns = min(columns or math.ceil(math.sqrt(len(videos))), len(videos))
+    rows = -(-len(videos) // columns)
+    length = max(len(video) for video in videos)
+    shape = (length, rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, 3)
+    tiled = np.full(shape, _GAP_VALUE, dtype=np.uint8)
+    for index, video in enumerate(videos):
+        top, left = (index // columns) * (height + _GAP), (index % columns) * (width + _GAP)
+        held = np.minimum(np.arange(length), len(video) - 1)
+        tiled[:, top : top + height, left : left + width] = video[held]
+    return tiled
+
+
+def _encode(frames: UInt8[np.ndarray, "frame height width 3"], path: str, fps: float) -> None:
+    height, width = frames.shape[1:3]
+    writer = imageio_ffmpeg.write_frames(
+        path,
+        (width, height),
+        fps=fps,
+        codec="libx264",
+        pix_fmt_in="rgb24",
+        pix_fmt_out="yuv420p",
+        quality=None,
+        macro_block_size=2,
+        # Pictures of a maze are flat; 23 is libx264's own default and shows no artefacts here. The index goes to the
+        # front, so a browser can start before the whole file is there.
+        output_params=["-crf", "23", "-preset", "veryfast", "-movflags", "+faststart", "-threads", "1"],
+        ffmpeg_log_level="error",
+    )
+    writer.send(None)
+    try:
+        for frame in frames:
+            writer.send(np.ascontiguousarray(frame))
+    finally:
+        writer.close()
