@@ -118,7 +118,8 @@ def inspect(arguments: argparse.Namespace) -> None:
     console.print(_episode_table(arrays, entry), "")
     console.print(_statistics_table(arrays, entry))
     if arrays.metadata:
-        metadata = Table("metadata", "value", box=None, pad_edge=False)
+        metadata = Table("metadata", box=None, pad_edge=False)
+        metadata.add_column("value", overflow="fold")
         for key, value in arrays.metadata.items():
             metadata.add_row(key, str(value))
         console.print("", metadata)
@@ -188,12 +189,12 @@ def _guess(path: Path) -> CatalogEntry | None:
 
 
 def _episode_table(arrays: D4RLArrays, entry: CatalogEntry | None) -> Table:
-    table = Table("episodes cut at", "number", "terminated", "shortest", "mean", "longest", box=None, pad_edge=False)
+    table = Table("cut at", "episodes", "terminated", "shortest", "mean", "longest", box=None, pad_edge=False)
     for column in ("return mean", "std", "best"):
         table.add_column(column)
-    _add_episodes(table, "recorded flags", segment_by_flags(arrays))
+    _add_episodes(table, "flags", segment_by_flags(arrays))
     if entry is not None and entry.target is not None:
-        _add_episodes(table, "goal departures", segment_by_goal_departure(arrays, entry.target))
+        _add_episodes(table, "departures", segment_by_goal_departure(arrays, entry.target))
     return table
 
 

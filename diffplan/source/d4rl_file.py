@@ -89,7 +89,7 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, MemoryError) as error:  # h5py has no error class of its own
         size = path.stat().st_size
         reason = "is truncated" if "truncated" in str(error) else "is damaged and cannot be read to its end"
         raise DataError(f"{path} {reason} ({size:,} bytes are there); delete it and get it again.") from error
@@ -167,7 +167,7 @@ def _file_sha256(path: Path, modified_ns: int, size: int) -> str:
 def _require(file: h5py.File, key: str, path: Path) -> None:
     if isinstance(file.get(key), h5py.Dataset):
         return
-    there = ", ".join(sorted(file)) or "nothing"
+    there = ", ".join(sorted(str(name) for name in file)) or "nothing"
     hint = "; this is a Minari file, read it with source=minari_source" if "episode_0" in file else ""
     raise DataError(f"{path} lacks the key '{key}' of D4RL's layout, it has {there}{hint}.")
 
