@@ -26,7 +26,7 @@ class D4RLArrays:
     rewards: Float32[np.ndarray, " rows"]
     terminals: Bool[np.ndarray, " rows"]
     timeouts: Bool[np.ndarray, " rows"]
-    metadata: Mapping[str, str | float]
+    metadata: Mapping[str, str | int | float]
 
     def __len__(self) -> int:
         return len(self.observations)

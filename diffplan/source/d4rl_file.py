@@ -107,7 +107,7 @@ def count_rows(path: Path) -> int:
         return int(file["observations"].shape[0])
 
 
-def read_metadata(path: Path) -> dict[str, str | float]:
+def read_metadata(path: Path) -> dict[str, str | int | float]:
     """Reads the single values below ``metadata/`` and the file's attributes, see ``D4RLArrays.metadata``.
 
     Raises:
@@ -203,8 +203,8 @@ def _flags(file: h5py.File, key: str, path: Path) -> Bool[np.ndarray, " rows"]:
     return array.astype(np.bool_)
 
 
-def _metadata(file: h5py.File) -> dict[str, str | float]:
-    values: dict[str, str | float] = {}
+def _metadata(file: h5py.File) -> dict[str, str | int | float]:
+    values: dict[str, str | int | float] = {}
 
     def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
         if isinstance(item, h5py.Dataset) and item.shape == ():
@@ -218,7 +218,7 @@ def _metadata(file: h5py.File) -> dict[str, str | float]:
     return values
 
 
-def _plain(value: object) -> str | float:
+def _plain(value: object) -> str | int | float:
     if isinstance(value, bytes):
         return value.decode("utf-8", errors="replace")
     if isinstance(value, np.generic):

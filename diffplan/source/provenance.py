@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 def provenance(
     sha256: str,
     num_transitions: int,
-    metadata: Mapping[str, str | float],
+    metadata: Mapping[str, str | int | float],
     entry: CatalogEntry | None,
     from_d4rl: bool,
 ) -> Literal["d4rl", "regenerated", "collected", "file"]:
@@ -51,7 +51,7 @@ def provenance(
     return "d4rl"
 
 
-def _self_description(metadata: Mapping[str, str | float]) -> Literal["regenerated", "collected"] | None:
+def _self_description(metadata: Mapping[str, str | int | float]) -> Literal["regenerated", "collected"] | None:
     words = " ".join(str(value) for value in metadata.values()).lower()
     if "generator" in metadata and "recipe" in str(metadata["generator"]):
         return "regenerated"
