@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 from filelock import FileLock, Timeout
 from jaxtyping import Shaped
+from rich.console import Console
 from rich.progress import Progress
 
 from diffplan.errors import ConfigError, DataError, DataNotFoundError
@@ -127,7 +128,8 @@ class Maze2DSource(AbstractSource):
 
     def _generate(self) -> None:
         _LOGGER.info("Generating %s rows of %s into %s.", self.recipe.num_transitions, self.recipe.name, self.path)
-        with Progress(transient=True) as progress:
+        console = Console(stderr=True)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task(f"Generating {self.recipe.name}", total=self.recipe.num_transitions)
             arrays = self.recipe.collect(lambda rows: progress.advance(task, rows))
         # Written beside its place and moved there whole; what a killed process left is overwritten.

@@ -5,9 +5,8 @@ from diffplan.env.score import latched_returns, normalized_score, standard_error
 
 
 def test_the_references_score_nought_and_a_hundred():
-    np.testing.assert_allclose(
-        normalized_score(np.array([23.85, 161.86, 181.04]), 23.85, 161.86), [0, 100, 113.9], atol=0.01
-    )
+    scores = normalized_score(np.array([23.85, 161.86, 181.04]), 23.85, 161.86)
+    np.testing.assert_allclose(scores, [0, 100, 113.9], atol=0.01)
 
 
 def test_the_standard_error_divides_by_the_sample_size():

@@ -95,7 +95,7 @@ def main():
             axis=1,
         )
         arrays[f"{name}/actions"] = actions
-        arrays[f"{name}/states"] = np.array([play(model, s, a) for s, a in zip(starts, actions)])
+        arrays[f"{name}/states"] = np.array([play(model, s, a) for s, a in zip(starts, actions, strict=True)])
     with h5py.File(sys.argv[1]) as file:
         arrays["d4rl/observations"] = file["observations"][EXCERPT]
         arrays["d4rl/actions"] = file["actions"][EXCERPT]
