@@ -2,7 +2,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
-
 class ConvolutionBlock(nn.Module):
     """Convolution over time, group normalisation over channels and the whole time axis, Mish.
 
@@ -21,6 +20,8 @@ class ConvolutionBlock(nn.Module):
         self.normalization = nn.GroupNorm(num_groups, out_channels)
         self.activation = nn.Mish()
 
-    def forward(self, features: Float[Tensor, "batch in_channels horizon"]) -> Float[Tensor, "batch out_channels horizon"]:
+    def forward(
+        self, features: Float[Tensor, "batch in_channels horizon"]
+    ) -> Float[Tensor, "batch out_channels horizon"]:
         """Keeps batch and length."""
         return self.activation(self.normalization(self.convolution(features)))

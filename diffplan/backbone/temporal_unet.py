@@ -62,7 +62,12 @@ class TemporalUnet(AbstractBackbone):
         # The paper's network keeps no use for the first level's skip: the up path starts one level in and pops the rest.
         self.ups = nn.ModuleList(
             Level(
-                2 * wide, narrow, dim, kernel_size, attention, nn.ConvTranspose1d(narrow, narrow, 4, stride=2, padding=1)
+                2 * wide,
+                narrow,
+                dim,
+                kernel_size,
+                attention,
+                nn.ConvTranspose1d(narrow, narrow, 4, stride=2, padding=1),
             )
             for narrow, wide in reversed(levels[1:])
         )

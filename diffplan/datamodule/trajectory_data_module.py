@@ -1,0 +1,137 @@
+import logging
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+
+from diffplan.datamodule.batch_loader import BatchLoader
+from diffplan.errors import ConfigError, DataError, TaskMismatchError
+from diffplan.normalizer import AbstractNormalizer
+from diffplan.source import AbstractSource, DataIdentity, Episode
+from diffplan.trajectory import TrajectoryBatch, TransitionLayout
+from diffplan.window import Padding, TrajectoryWindow, WindowIndex
+
+logger = logging.getLogger(__name__)
+
+
+class TrajectoryDataModule(LightningDataModule):
+    """Turns a source of episodes into batches of normalised windows on the training device.
+
+    Args:
+        source: Where episodes come from.
+        normalizer: Fitted here on all valid rows.
+        action_dim: Action columns of a plan row; 0 plans observations only.
+        observation_dim: Observation columns.
+        horizon: Rows of a window.
+        stride: Environment steps between two rows.
+        batch_size: Windows a step, process and micro-batch.
+        seed: Seed of the order of windows.
+        padding: What follows an episode's end, see ``WindowIndex``.
+        max_path_length: See ``WindowIndex``.
+        drop_last_window: See ``WindowIndex``.
+    """
+
+    def __init__(
+        self,
+        source: AbstractSource,
+        normalizer: AbstractNormalizer,
+        action_dim: int,
+        observation_dim: int,
+        horizon: int,
+        stride: int,
+        batch_size: int,
+        seed: int,
+        padding: Padding = "none",
+        max_path_length: int | None = None,
+        drop_last_window: bool = False,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise ConfigError(f"datamodule.batch_size must be at least 1, got {batch_size}.")
+        self.source = source
+        self.normalizer = normalizer
+        self.layout = TransitionLayout(action_dim, observation_dim)
+        self.horizon = horizon
+        self.stride = stride
+        self.batch_size = batch_size
+        self.seed = seed
+        self.padding: Padding = padding
+        self.max_path_length = max_path_length
+        self.drop_last_window = drop_last_window
+        self.windows: TrajectoryWindow | None = None
+        self.identity: DataIdentity | None = None
+
+    def prepare_data(self) -> None:
+        """Downloads or generates, on one process."""
+        self.source.prepare()
+
+    def setup(self, stage: str) -> None:
+        """Reads all episodes, fits the normaliser and lays out the windows."""
+        if self.windows is not None:
+            return
+        episodes = list(self.source.episodes())
+        if not episodes:
+            raise DataError("the data set holds no episode; check its segmentation with diffplan-data inspect.")
+        self.identity = self.source.identity()
+        index = WindowIndex(
+            [len(episode) for episode in episodes],
+            self.horizon,
+            self.stride,
+            self.padding,
+            self.max_path_length,
+            self.drop_last_window,
+        )
+        transitions = self._flatten(episodes)
+        self.normalizer.fit(transitions)
+        rows = torch.from_numpy(transitions)
+        self.windows = TrajectoryWindow(
+            self.normalizer.normalize(rows),
+            self.normalizer.normalize(torch.zeros(self.layout.transition_dim)),
+            index,
+            self.horizon,
+            self.stride,
+            self.padding,
+        )
+        logger.info(
+            "%s (%s): %d episodes, %d transitions, %d windows",
+            self.identity.name,
+            self.identity.kind,
+            len(episodes),
+            len(transitions),
+            len(index),
+        )
+
+    def train_dataloader(self) -> BatchLoader:
+        """Gathers on the training device; every process takes its share."""
+        if self.windows is None or self.trainer is None:
+            raise RuntimeError("train_dataloader needs setup and a trainer.")
+        return BatchLoader(
+            self.windows.to(self.trainer.strategy.root_device),
+            self.batch_size,
+            num_batches=self.trainer.max_steps * self.trainer.accumulate_grad_batches,
+            seed=self.seed,
+            rank=self.trainer.global_rank,
+            world_size=self.trainer.world_size,
+        )
+
+    def transfer_batch_to_device(
+        self, batch: TrajectoryBatch, device: torch.device, dataloader_idx: int
+    ) -> TrajectoryBatch:
+        """Batches are born on the device."""
+        return batch
+
+    def _flatten(self, episodes: list[Episode]) -> np.ndarray:
+        first = episodes[0]
+        if first.observations.shape[1] != self.layout.observation_dim:
+            raise TaskMismatchError(
+                f"the task declares observation_dim={self.layout.observation_dim} but the data has "
+                f"{first.observations.shape[1]}; fix the task's yaml or choose its own data."
+            )
+        if self.layout.action_dim not in (0, first.actions.shape[1]):
+            raise TaskMismatchError(
+                f"the task declares action_dim={self.layout.action_dim} but the data has {first.actions.shape[1]}; "
+                "fix the task's yaml or choose its own data."
+            )
+        columns = ["observations"] if self.layout.action_dim == 0 else ["actions", "observations"]
+        parts = [np.concatenate([getattr(episode, column) for episode in episodes]) for column in columns]
+        return np.concatenate(parts, axis=1, dtype=np.float32)
