@@ -1,5 +1,3 @@
-import time
-
 import gymnasium
 import numpy as np
 import pytest
@@ -163,13 +161,3 @@ def test_rendering_shows_the_trail_and_needs_no_display(monkeypatch):
 def test_an_environment_without_a_render_mode_draws_nothing(env):
     env.reset(seed=0)
     assert env.render() is None
-
-
-@pytest.mark.benchmark
-def test_speed(env, capsys):
-    env.reset(seed=0)
-    begin = time.process_time()
-    for _ in range(20_000):
-        env.step(np.array([0.4, -0.6]))
-    with capsys.disabled():
-        print(f"{20_000 / (time.process_time() - begin):,.0f} environment steps per CPU second")
