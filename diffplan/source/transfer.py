@@ -22,7 +22,7 @@ from diffplan.source.partial_file import PartialFile
 
 logger = logging.getLogger(__name__)
 
-CHUNK_BYTES = 1 << 18
+CHUNK_BYTES = 1 << 14  # At most one chunk is lost when a connection drops.
 RETRIES = 5
 TIMEOUT_SECONDS = 30.0
 LONGEST_BACKOFF_SECONDS = 30.0

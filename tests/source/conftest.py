@@ -57,6 +57,9 @@ class FileServer(ThreadingHTTPServer):
         self.etag: str | None = '"first"'
         self.statuses: list[int] = []  # Answered to the next requests instead of the file.
         self.drop_after: list[int] = []  # The next responses end after so many bytes.
+        self.announced: int | None = None  # The Content-Length sent instead of the true one.
+        self.stall_after: int | None = None  # Responses wait for ``go_on`` after so many bytes.
+        self.go_on = threading.Event()
         self.ranges: list[str | None] = []  # What each request asked for.
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -84,12 +87,16 @@ class _Handler(BaseHTTPRequestHandler):
             return
         body = content[start or 0 :]
         self.send_response(200 if start is None else 206)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(body) if server.announced is None else server.announced))
         if start is not None:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         if server.etag:
             self.send_header("ETag", server.etag)
         self.end_headers()
+        if server.stall_after is not None:
+            self.wfile.write(body[: server.stall_after])
+            server.go_on.wait(30)
+            return
         self.wfile.write(body[: server.drop_after.pop(0)] if server.drop_after else body)
 
     def _start(self) -> int | None:

@@ -187,7 +187,7 @@ def test_wrong_dimensions_are_reported_with_both_numbers_and_the_yaml_to_fix(fiv
     path = write_hdf5(five_episodes)
     with pytest.raises(TaskMismatchError, match=r"observation_dim=11 but .* has 4\. Fix conf/task/hopper-medium-v2"):
         read_d4rl_file(path, observation_dim=11, task_name="hopper-medium-v2")
-    with pytest.raises(TaskMismatchError, match="action_dim=3 but .* has 2"):
+    with pytest.raises(TaskMismatchError, match=r"action_dim=3 but .* has 2"):
         read_d4rl_file(path, observation_dim=4, action_dim=3)
 
 
