@@ -24,6 +24,7 @@ _WALL, _FLOOR, _INK, _GOAL = "#5c6370", "#f6f6f3", "#22262e", "#d64541"
 _TIME = LinearSegmentedColormap.from_list("time", ["#123a7c", "#3468c0", "#8a5fb8", "#d0587e", "#ef8a2b"])
 _PANEL_INCHES = 2.3
 _COLUMNS = 4
+_HIDDEN_WALL = 0.7
 
 
 def draw_plans(
@@ -55,7 +56,7 @@ def draw_plans(
     count = min(max_plans, len(rollout.seeds))
     columns = min(count, _COLUMNS)
     rows = -(-count // columns)
-    x_min, x_max, y_min, y_max = layout.extent
+    x_min, x_max, y_min, y_max = _visible(layout)
     width = _PANEL_INCHES * columns
     panel_height = _PANEL_INCHES * (x_max - x_min) / (y_max - y_min) + 0.25
     # The legend takes 0.4 inches at the foot.
@@ -76,11 +77,17 @@ def draw_plans(
     write_atomically(path, png.getvalue())
 
 
+def _visible(layout: MazeLayout) -> tuple[float, float, float, float]:
+    """The maze without most of its outer wall, which is the same in every panel, as (x_min, x_max, y_min, y_max)."""
+    x_min, x_max, y_min, y_max = layout.extent
+    return (x_min + _HIDDEN_WALL, x_max - _HIDDEN_WALL, y_min + _HIDDEN_WALL, y_max - _HIDDEN_WALL)
+
+
 def _draw_maze(ax: Axes, layout: MazeLayout) -> None:
     walls = [Rectangle((y0, x0), y1 - y0, x1 - x0) for x0, y0, x1, y1 in layout.wall_rectangles()]
     # A thin edge of the same colour closes the hairlines between neighbouring cells.
     ax.add_collection(PatchCollection(walls, facecolor=_WALL, edgecolor=_WALL, linewidth=0.5))
-    x_min, x_max, y_min, y_max = layout.extent
+    x_min, x_max, y_min, y_max = _visible(layout)
     ax.set(xlim=(y_min, y_max), ylim=(x_max, x_min), aspect="equal", facecolor=_FLOOR, xticks=[], yticks=[])
     for spine in ax.spines.values():
         spine.set_visible(False)

@@ -45,6 +45,7 @@ class RunRecord:
             that was not finite reads NaN.
         files: Pictures, videos and tables by key, each list in the order of steps.
         events: ``start`` and ``finish`` records in the order of writing.
+        last_time: When something was last written, in seconds since 1970; None for an empty run.
     """
 
     run_dir: Path
@@ -52,16 +53,20 @@ class RunRecord:
     metrics: dict[int, dict[str, float]]
     files: dict[str, list[LoggedFile]]
     events: list[dict[str, Any]]
+    last_time: float | None = None
 
     @classmethod
     def read(cls, run_dir: Path) -> "RunRecord":
         """Reads a run folder, whole or half-written; what is missing or torn is left out."""
+        records, events = JsonLines(run_dir / METRICS_FILE).read(), JsonLines(run_dir / EVENTS_FILE).read()
+        times = [line["time"] for line in records + events if isinstance(line.get("time"), (int, float))]
         return cls(
             run_dir=run_dir,
             config=_read_config(run_dir / CONFIG_FILE),
-            metrics=merge_metrics(JsonLines(run_dir / METRICS_FILE).read()),
+            metrics=merge_metrics(records),
             files=_read_files(run_dir),
-            events=JsonLines(run_dir / EVENTS_FILE).read(),
+            events=events,
+            last_time=float(max(times)) if times else None,
         )
 
     @property
