@@ -172,7 +172,10 @@ class CsvLogger(AbstractRunLogger):
         self._table_time = time.monotonic()
         rows = merge_metrics(self._metrics.read())
         keys = sorted({key for row in rows.values() for key in row})
-        table = [["step", *keys], *[[step, *[rows[step].get(key, "") for key in keys]] for step in sorted(rows)]]
+        table: list[list[Any]] = [
+            ["step", *keys],
+            *[[step, *[rows[step].get(key, "") for key in keys]] for step in sorted(rows)],
+        ]
         write_atomically(self._dir / "metrics.csv", _csv_bytes(table))
 
 

@@ -75,7 +75,13 @@ class WandbLogger(AbstractRunLogger):
         self._mode = mode
         self._run_id_path = Path(run_id_path) if run_id_path else self._dir / "wandb_run_id"
         self._timeouts = (connect_timeout_seconds, finish_timeout_seconds)
-        self._identity = {"entity": entity, "name": name, "group": group, "job_type": job_type, "tags": list(tags)}
+        self._identity: dict[str, Any] = {
+            "entity": entity,
+            "name": name,
+            "group": group,
+            "job_type": job_type,
+            "tags": list(tags),
+        }
         self._run: wandb.Run | None = None
         self._place = "W&B has not been started."
         self._lost = False

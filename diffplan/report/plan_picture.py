@@ -117,8 +117,9 @@ def _draw_legend(figure: Figure, columns: int, *, has_plans: bool, has_goal: boo
         Line2D([], [], marker="o", linestyle="", markerfacecolor="white", markeredgecolor=_INK, label="start"),
     ]
     if has_goal:
-        goal = {"markerfacecolor": _GOAL, "markeredgecolor": "white", "markersize": 11}
-        handles.append(Line2D([], [], marker="*", linestyle="", label="goal", **goal))
+        goal = Line2D([], [], marker="*", linestyle="", label="goal", markersize=11)
+        goal.set(markerfacecolor=_GOAL, markeredgecolor="white")
+        handles.append(goal)
     if has_plans:
         handles.insert(0, Line2D([], [], color=_at(_TIME, 0.0), linewidth=3.4, label="plan, first row"))
         handles.insert(1, Line2D([], [], color=_at(_TIME, 1.0), linewidth=3.4, label="plan, last row"))

@@ -38,7 +38,7 @@ def download(
         num_bytes: Published size; not checked if None.
         sha256: Published hash. If None, the file must be HDF5 and hold ``keys``, and its hash is logged.
         keys: Arrays the file must hold where no hash is published.
-        progress: Shows a progress bar on stderr.
+        progress: Shows a progress bar on stderr, if that is a terminal.
         replace: Fetches the file although one is there; that one is replaced at the very end.
         wait: Waits for another process that is fetching the same file instead of refusing.
         backoff_seconds: Pause before the first of five retries, doubled for each further one.

@@ -54,7 +54,7 @@ class Transfer:
         """Attempts the transfer until it is complete.
 
         Args:
-            progress: Shows a progress bar on stderr.
+            progress: Shows a progress bar on stderr, if that is a terminal.
 
         Raises:
             DownloadError: The server refuses, offers another size, there is no room, or ``RETRIES`` attempts in a row
@@ -165,7 +165,8 @@ def _progress_bar(visible: bool) -> Progress:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=Console(stderr=True), disable=not visible)
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, disable=not (visible and console.is_terminal))
 
 
 def _plain(error: Exception) -> str:

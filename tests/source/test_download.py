@@ -330,8 +330,11 @@ def test_a_process_may_wait_for_another_one_that_fetches_the_same_file(server, u
     assert path.read_bytes() == CONTENT
 
 
-def test_the_progress_bar_is_on_stderr_only(url, path, capfd):
+def test_the_progress_bar_is_on_stderr_and_only_on_a_terminal(url, path, capfd, monkeypatch):
     fetch(url, path, progress=True)
+    assert capfd.readouterr() == ("", "")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes any stream for a terminal.
+    fetch(url, path, progress=True, replace=True)
     captured = capfd.readouterr()
     assert captured.out == ""
     assert "data.hdf5" in captured.err

@@ -1,0 +1,106 @@
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+
+from diffplan.env.rollout import Planner
+from diffplan.errors import ConfigError
+from diffplan.evaluation import Evaluation, evaluate
+from diffplan.logger.base import AbstractRunLogger
+from diffplan.model import TrajectoryModel
+from diffplan.module import DiffuserModule
+
+
+class RolloutCallback(Callback):
+    """Plans seeded episodes with the averaged weights every so many steps and after the last, and logs how they went.
+
+    Nothing here draws from training's randomness, so how often it runs does not change the weights.
+
+    Args:
+        env_id: Environment to play in.
+        planner: Builds the planner from the trained model.
+        reference_min: Return that scores 0.
+        reference_max: Return that scores 100.
+        media_dir: Where pictures and videos are written.
+        every_n_steps: Optimiser steps between evaluations; 0 evaluates only after the last step.
+        num_episodes: Episodes an evaluation while training.
+        num_final_episodes: Episodes of the last evaluation.
+        first_seed: Episodes have the seeds ``first_seed``, ``first_seed + 1``...
+        protocols: ``single_task`` (fixed goal) and ``multi2d`` (random goals).
+        num_videos: Episodes filmed at each evaluation.
+
+    Raises:
+        ConfigError: no episodes or no protocol.
+    """
+
+    def __init__(
+        self,
+        env_id: str,
+        planner: Callable[[TrajectoryModel], Planner],
+        reference_min: float,
+        reference_max: float,
+        media_dir: str,
+        every_n_steps: int,
+        num_episodes: int,
+        num_final_episodes: int,
+        first_seed: int = 0,
+        protocols: Sequence[str] = ("single_task", "multi2d"),
+        num_videos: int = 4,
+    ) -> None:
+        if num_episodes < 1 or num_final_episodes < 1 or not protocols:
+            raise ConfigError("callbacks.rollout needs at least one episode and one protocol.")
+        self.env_id = env_id
+        self.planner = planner
+        self.reference_min = reference_min
+        self.reference_max = reference_max
+        self.media_dir = Path(media_dir)
+        self.every_n_steps = every_n_steps
+        self.num_episodes = num_episodes
+        self.num_final_episodes = num_final_episodes
+        self.first_seed = first_seed
+        self.protocols = protocols
+        self.num_videos = num_videos
+        self.final: dict[str, Evaluation] = {}
+        self._evaluated_step = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A resumed run does not evaluate its first step again."""
+        self._evaluated_step = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Evaluates when it is time; the last step is left to the end of fit."""
+        step = trainer.global_step
+        if not self.every_n_steps or step % self.every_n_steps or step in (self._evaluated_step, trainer.max_steps):
+            return
+        self._evaluated_step = step
+        self._evaluate(trainer, pl_module, self.num_episodes)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Evaluates the finished model, also when a finished training is only taken up again."""
+        if trainer.global_step >= trainer.max_steps:
+            self.final = self._evaluate(trainer, pl_module, self.num_final_episodes)
+
+    def _evaluate(self, trainer: Trainer, pl_module: LightningModule, num_episodes: int) -> dict[str, Evaluation]:
+        evaluations = {}
+        if trainer.is_global_zero and isinstance(pl_module, DiffuserModule):
+            planner = self.planner(pl_module.model())
+            seeds = range(self.first_seed, self.first_seed + num_episodes)
+            for protocol in self.protocols:
+                evaluations[protocol] = evaluate(
+                    self.env_id,
+                    planner,
+                    seeds,
+                    protocol,
+                    self.reference_min,
+                    self.reference_max,
+                    self.num_videos,
+                    lambda: trainer.received_sigterm,
+                )
+                if evaluations[protocol].rollout.complete:
+                    loggers = [logger for logger in trainer.loggers if isinstance(logger, AbstractRunLogger)]
+                    evaluations[protocol].log(loggers, self.media_dir, trainer.global_step)
+        trainer.strategy.barrier("rollout")
+        return evaluations

@@ -1,0 +1,64 @@
+"""The few values a configuration derives from others."""
+
+import hashlib
+import json
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+# What a run's numbers depend on. Where it writes, how it logs and how often it looks are not part of its identity.
+_IDENTITY_GROUPS = ("seed", "module", "datamodule", "loss")
+_IDENTITY_TRAINER_KEYS = (
+    "max_steps",
+    "accumulate_grad_batches",
+    "precision",
+    "gradient_clip_val",
+    "devices",
+    "num_nodes",
+)
+_UNNAMED_KEYS = ("task", "seed", "name", "experiment", "group", "tags", "project", "job_type", "resume")
+_UNNAMED_PREFIXES = ("paths", "logger", "trainer", "callbacks", "hydra", "debug")
+
+
+def register_resolvers() -> None:
+    """Makes the resolvers known to OmegaConf; safe to call again."""
+    for name, resolver in {
+        "planned_action_dim": _planned_action_dim,
+        "transition_dim": _transition_dim,
+        "config_hash": _config_hash,
+        "ablation": _ablation,
+    }.items():
+        OmegaConf.register_new_resolver(name, resolver, replace=True)
+
+
+def _planned_action_dim(plan_actions: bool, action_dim: int) -> int:
+    return action_dim if plan_actions else 0
+
+
+def _transition_dim(plan_actions: bool, action_dim: int, observation_dim: int) -> int:
+    return _planned_action_dim(plan_actions, action_dim) + observation_dim
+
+
+def _config_hash(*, _root_: DictConfig) -> str:
+    """Eight letters that are equal for runs that would train the same weights."""
+    trainer = _root_.trainer
+    identity: dict[str, Any] = {key: trainer[key] for key in _IDENTITY_TRAINER_KEYS}
+    for key in _IDENTITY_GROUPS:
+        node = _root_[key]
+        identity[key] = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    identity["datamodule"]["source"].pop("data_dir", None)
+    text = json.dumps(identity, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _ablation() -> str:
+    """Names what a run changes beside task and seed: ``window.horizon=64,optimizer.lr=0.001``, or ``default``."""
+    if not HydraConfig.initialized():
+        return "default"
+    changes = []
+    for override in HydraConfig.get().overrides.task:
+        key = override.split("=", 1)[0].lstrip("+~")
+        if key not in _UNNAMED_KEYS and key.split(".")[0] not in _UNNAMED_PREFIXES:
+            changes.append(override.lstrip("+~"))
+    return ",".join(sorted(changes)) or "default"

@@ -1,0 +1,67 @@
+"""The folder of one run: who is working in it, where to continue, and whether it is finished."""
+
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from diffplan.errors import ConfigError, LockedError
+
+
+class RunDir:
+    """A run's folder, held by one process at a time.
+
+    Args:
+        path: The folder; made where it is not there.
+
+    Raises:
+        LockedError: another process is working in it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = FileLock(path / ".lock")
+
+    def __enter__(self) -> "RunDir":
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise LockedError(
+                f"another process is working in {self.path}; wait for it, or start under another name=..."
+            ) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+
+    @property
+    def results_path(self) -> Path:
+        """Scores of the finished run."""
+        return self.path / "results.json"
+
+    def checkpoint_to_resume(self, resume: bool) -> Path | None:
+        """Says where to continue.
+
+        Raises:
+            ConfigError: the folder holds a run that is not to be continued.
+        """
+        last = self.path / "checkpoints" / "last.ckpt"
+        if not last.exists():
+            return None
+        if not resume:
+            raise ConfigError(
+                f"{self.path} holds a run already; continue it with resume=true or choose another name=..."
+            )
+        return last
+
+    def finish(self, step: int, metrics: dict[str, Any]) -> None:
+        """Leaves the final scores, whole or not at all."""
+        temporary = self.results_path.with_suffix(".tmp")
+        temporary.write_text(json.dumps({"step": step, "metrics": metrics}, indent=1))
+        os.replace(temporary, self.results_path)
