@@ -40,7 +40,7 @@ class Task:
     segmentation: Literal["flags", "goal_departure"]
     horizon: int
     diffusion_steps: int
-    dim_multipliers: tuple[int, ...]
+    dim_multipliers: Sequence[int]
     clip_denoised: bool
     train_steps: int
 
@@ -52,10 +52,11 @@ class Task:
             raise ConfigError(f"task.segmentation must be flags or goal_departure, got {self.segmentation!r}.")
         if self.segmentation == "goal_departure" and self.target is None:
             raise ConfigError("task.segmentation=goal_departure needs task.target, got none; use segmentation=flags.")
+        # Lists from a yaml; tuples keep the frozen dataclass hashable.
+        object.__setattr__(self, "dim_multipliers", tuple(self.dim_multipliers))
         if self.target is not None:
             if len(self.target) != 2:
                 raise ConfigError(f"task.target must be (x, y), got {list(self.target)}.")
-            # A list from a yaml; a tuple keeps the frozen dataclass hashable.
             object.__setattr__(self, "target", tuple(float(value) for value in self.target))
         if self.reference_max <= self.reference_min:
             raise ConfigError(
