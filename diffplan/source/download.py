@@ -66,9 +66,7 @@ def download(
             transfer.run(progress)
             digest = _verify(part, num_bytes, sha256, keys)
         part.publish()
-    if sha256 is None:
-        logger.info("No hash is published for %s; this file has SHA-256 %s.", path.name, digest)
-    return digest
+        return digest
 
 
 def _verify(part: PartialFile, num_bytes: int | None, sha256: str | None, keys: tuple[str, ...]) -> str:
@@ -89,6 +87,7 @@ def _verify(part: PartialFile, num_bytes: int | None, sha256: str | None, keys: 
                 check_keys(part.path, keys)
             except DataError as error:
                 raise DownloadError(f"{part.url} did not deliver a D4RL file: {error} It was discarded.") from error
+            logger.info("No hash is published for %s; this file has SHA-256 %s.", part.target.name, digest)
     except DownloadError:
         part.discard()
         raise
