@@ -29,8 +29,7 @@ def download(
 ) -> str:
     """Fetches a file, or what is still missing of it, and moves it into place once it is complete and verified.
 
-    Until then the bytes are in ``<path>.part``, so an interrupted download goes on where it stopped, and whatever was
-    at ``path`` before stays as it was.
+    Until then the bytes are in ``<path>.part``, where an interrupted download goes on, and ``path`` stays as it was.
 
     Args:
         url: Address.
@@ -53,8 +52,7 @@ def download(
     with _writing(path), _locked(path, wait):
         if path.exists() and not replace:
             return file_sha256(path)
-        part = PartialFile(path, url)
-        resumed = part.belongs_here()
+        resumed = (part := PartialFile(path, url)).belongs_here()
         transfer = Transfer(part, num_bytes, sha256 is not None, backoff_seconds)
         transfer.run(progress)
         try:
