@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+
+from diffplan.errors import CheckpointError
 
 # What a run's numbers depend on. Where it writes, how it logs and how often it looks are not part of its identity.
 _IDENTITY_GROUPS = ("seed", "module", "datamodule", "loss")
@@ -17,7 +20,7 @@ _IDENTITY_TRAINER_KEYS = (
     "devices",
     "num_nodes",
 )
-_UNNAMED_KEYS = ("task", "seed", "name", "experiment", "group", "tags", "project", "job_type", "resume")
+_UNNAMED_KEYS = ("task", "seed", "name", "experiment", "group", "tags", "project", "job_type", "resume", "checkpoint")
 _UNNAMED_PREFIXES = ("paths", "logger", "trainer", "callbacks", "hydra", "debug")
 
 
@@ -28,8 +31,28 @@ def register_resolvers() -> None:
         "transition_dim": _transition_dim,
         "config_hash": _config_hash,
         "ablation": _ablation,
+        "run_folder": _run_folder,
     }.items():
         OmegaConf.register_new_resolver(name, resolver, replace=True)
+
+
+def checkpoint_file(checkpoint: str) -> Path:
+    """Finds the checkpoint meant by a file or by a run's folder.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    path = Path(checkpoint)
+    file = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
+    if not file.is_file():
+        raise CheckpointError(
+            f"there is no checkpoint at {file}; give checkpoint=<run folder> or checkpoint=<file>.ckpt."
+        )
+    return file
+
+
+def _run_folder(checkpoint: str) -> str:
+    return str(checkpoint_file(checkpoint).resolve().parent.parent)
 
 
 def _planned_action_dim(plan_actions: bool, action_dim: int) -> int:

@@ -27,6 +27,7 @@ class Task:
         dim_multipliers: Width of each level of the networks.
         clip_denoised: Whether each denoised estimate is clipped to [-1, 1].
         train_steps: Optimiser steps.
+        paper_scores: The paper's normalised score and its standard error, by protocol; None where it has none.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Task:
     dim_multipliers: Sequence[int]
     clip_denoised: bool
     train_steps: int
+    paper_scores: dict[str, tuple[float, float]] | None
 
     def __post_init__(self) -> None:
         for key in ("observation_dim", "action_dim", "max_episode_steps", "horizon", "diffusion_steps", "train_steps"):

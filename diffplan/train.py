@@ -13,7 +13,7 @@ from diffplan.command import run_command
 TOP_LEVEL_KEYS = {
     "task", "source", "normalizer", "window", "datamodule", "backbone", "scheduler", "conditioning", "loss", "sampler",
     "planner", "optimizer", "learning_rate_schedule", "average", "module", "callbacks", "logger", "trainer", "paths",
-    "name", "seed", "resume", "project", "group", "job_type", "tags",
+    "name", "seed", "prediction_type", "resume", "project", "group", "job_type", "tags",
 }  # fmt: skip
 
 logger = logging.getLogger(__name__)

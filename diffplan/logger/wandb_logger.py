@@ -64,8 +64,8 @@ class WandbLogger(AbstractRunLogger):
         tags: Sequence[str] = (),
         mode: str = "auto",
         run_id_path: Path | str | None = None,
-        connect_timeout_seconds: float = 15.0,
-        finish_timeout_seconds: float = 120.0,
+        connect_timeout_seconds: float | int = 15.0,
+        finish_timeout_seconds: float | int = 120.0,
     ) -> None:
         super().__init__()
         if mode not in ("auto", "online", "offline"):

@@ -28,7 +28,7 @@ class Curve:
         return [(s, v) for s, v in zip(self.steps, self.values, strict=True) if math.isfinite(v)]
 
 
-def running_mean(values: Sequence[float], window: float) -> list[float]:
+def running_mean(values: Sequence[float], window: float | int) -> list[float]:
     """Averages each value with those before it, older ones counting less.
 
     Args:

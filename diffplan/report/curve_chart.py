@@ -37,7 +37,7 @@ class CurveChart:
         points = [point for curve in self.curves for point in self._drawable(curve)]
         if not points:
             return Markup()
-        low_step, high_step = min(step for step, _ in points), max(step for step, _ in points)
+        low_step, high_step = (float(end([step for step, _ in points])) for end in (min, max))
         low, high = self._value_range(points)
         x_ticks = _linear_ticks(low_step, high_step, 5)
         y_ticks = _log_ticks(low, high) if self.log_scale else _linear_ticks(low, high, 5)
@@ -106,7 +106,7 @@ class _Scale:
     low: float
     high: float
 
-    def x(self, step: float) -> float:
+    def x(self, step: float | int) -> float:
         width = self.high_step - self.low_step
         return _LEFT + (_RIGHT - _LEFT) * ((step - self.low_step) / width if width else 0.5)
 
@@ -158,7 +158,7 @@ def _thin_out(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
 def _linear_ticks(low: float, high: float, most: int) -> list[float]:
     if high <= low:
         return [low]
-    step = 10 ** math.floor(math.log10((high - low) / most))
+    step = 10.0 ** math.floor(math.log10((high - low) / most))
     step *= next((factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= most), 10)
     return [index * step for index in range(math.ceil(low / step), math.floor(high / step) + 1)]
 

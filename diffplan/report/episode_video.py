@@ -16,7 +16,7 @@ _GAP = 4
 _GAP_VALUE = 255
 
 
-def write_video(frames: UInt8[np.ndarray, "frame height width 3"], path: Path, fps: float) -> None:
+def write_video(frames: UInt8[np.ndarray, "frame height width 3"], path: Path, fps: float | int) -> None:
     """Writes an mp4 file (H.264, yuv420p), in one piece.
 
     Args:
@@ -78,7 +78,7 @@ def tile_videos(
     return tiled
 
 
-def _encode(frames: UInt8[np.ndarray, "frame height width 3"], path: str, fps: float) -> None:
+def _encode(frames: UInt8[np.ndarray, "frame height width 3"], path: str, fps: float | int) -> None:
     height, width = frames.shape[1:3]
     writer = imageio_ffmpeg.write_frames(
         path,

@@ -97,10 +97,11 @@ def _paper_score(config: dict[str, Any], protocol: str) -> tuple[float, float | 
     task = config.get("task")
     scores = task.get("paper_scores") if isinstance(task, dict) else None
     entry = scores.get(protocol) if isinstance(scores, dict) else None
-    numbers = entry if isinstance(entry, list) else [entry]
-    if not 1 <= len(numbers) <= 2 or not all(isinstance(number, (int, float)) for number in numbers):
+    entries = entry if isinstance(entry, list) else [entry]
+    numbers = [float(number) for number in entries if isinstance(number, (int, float))]
+    if not 1 <= len(numbers) == len(entries) <= 2:
         return None
-    return float(numbers[0]), float(numbers[1]) if len(numbers) == 2 else None
+    return numbers[0], numbers[1] if len(numbers) == 2 else None
 
 
 def _with_error(mean: float, error: float | None) -> str:

@@ -72,8 +72,8 @@ class RunRecord:
     @property
     def groups(self) -> dict[str, Any]:
         """The grouping keys (task, name, seed, ablation...) given at the latest start."""
-        groups = next((e["groups"] for e in reversed(self.events) if isinstance(e.get("groups"), dict)), {})
-        return dict(groups)
+        given: list[dict[str, Any]] = [e["groups"] for e in self.events if isinstance(e.get("groups"), dict)]
+        return given[-1] if given else {}
 
     @property
     def last_step(self) -> int:

@@ -36,7 +36,7 @@ class Maze2DSource(AbstractSource):
         seed: Seeds the recipe.
         data_dir: Folder of all data; the file goes into its folder ``regenerated``.
         segmentation: ``goal_departure`` ends an episode where the ball leaves the evaluation target, as Diffuser does;
-            ``timeouts`` where a new random target was drawn.
+            ``flags`` where a new random target was drawn.
         noise: Standard deviation of the noise on actions.
         repeat_row_after_switch: Repeat the previous observation after each new target, as D4RL's files do.
         include_unfinished: Also yield the rows after the last end of an episode.
@@ -51,13 +51,13 @@ class Maze2DSource(AbstractSource):
         num_transitions: int = 200_000,
         seed: int = 0,
         data_dir: str | Path = "data",
-        segmentation: Literal["goal_departure", "timeouts"] = "goal_departure",
+        segmentation: Literal["goal_departure", "flags"] = "goal_departure",
         noise: float = 0.5,
         repeat_row_after_switch: bool = True,
         include_unfinished: bool = True,
     ) -> None:
-        if segmentation not in ("goal_departure", "timeouts"):
-            raise ConfigError(f"The segmentation must be 'goal_departure' or 'timeouts', got {segmentation!r}.")
+        if segmentation not in ("goal_departure", "flags"):
+            raise ConfigError(f"The segmentation must be 'goal_departure' or 'flags', got {segmentation!r}.")
         self.recipe = Maze2DRecipe(name, num_transitions, seed, float(noise), repeat_row_after_switch)
         self.segmentation = segmentation
         self.include_unfinished = include_unfinished
@@ -90,7 +90,7 @@ class Maze2DSource(AbstractSource):
         """
         self._require_file()
         arrays = read_d4rl_file(self.path, observation_dim=4, action_dim=2)
-        if self.segmentation == "timeouts":
+        if self.segmentation == "flags":
             return segment_by_flags(arrays, include_unfinished=self.include_unfinished)
         row, column = self.recipe.layout.target_cell
         target = (float(row), float(column))
