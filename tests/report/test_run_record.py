@@ -1,0 +1,54 @@
+import json
+import math
+
+from diffplan.report.run_record import RunRecord, merge_metrics, read_table
+
+
+def test_later_values_of_a_step_win_key_by_key():
+    rows = merge_metrics([{"step": 1, "a": 1.0, "b": 2.0}, {"step": 2, "a": 3.0}, {"step": 1, "a": 5.0, "time": 9.0}])
+    assert rows == {1: {"a": 5.0, "b": 2.0}, 2: {"a": 3.0}}
+
+
+def test_no_value_reads_as_nan_and_text_is_left_out():
+    (row,) = merge_metrics([{"step": 1, "a": None, "b": "text"}]).values()
+    assert math.isnan(row["a"])
+    assert set(row) == {"a"}
+
+
+def test_lines_without_a_step_are_left_out():
+    assert merge_metrics([{"a": 1.0}, {"step": "x", "a": 1.0}]) == {}
+
+
+def test_an_empty_folder_is_an_empty_run(tmp_path):
+    record = RunRecord.read(tmp_path)
+    assert (record.metrics, record.files, record.events, record.config, record.groups) == ({}, {}, [], {}, {})
+    assert (record.last_step, record.last_time, record.latest("train/loss")) == (0, None, None)
+
+
+def test_a_file_record_that_points_outside_the_folder_is_not_followed(tmp_path):
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (run_dir / "inside.png").write_bytes(b"picture")
+    names = ["../secret.png", str(tmp_path / "secret.png"), "inside.png"]
+    lines = [json.dumps({"key": f"k{i}", "step": 1, "path": name}) for i, name in enumerate(names)]
+    (run_dir / "files.jsonl").write_text("\n".join(lines))
+    assert list(RunRecord.read(run_dir).files) == ["k2"]
+
+
+def test_a_file_that_is_gone_is_passed_over_for_the_one_before(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"a")
+    lines = [json.dumps({"key": "k", "step": step, "path": name}) for step, name in ((1, "a.png"), (2, "gone.png"))]
+    (tmp_path / "files.jsonl").write_text("\n".join(lines))
+    assert RunRecord.read(tmp_path).latest_file("k").step == 1
+
+
+def test_a_config_that_is_half_written_reads_as_empty(tmp_path):
+    (tmp_path / "config.yaml").write_text("task: {name: [")
+    assert RunRecord.read(tmp_path).config == {}
+
+
+def test_a_table_with_a_torn_last_row_keeps_the_whole_rows(tmp_path):
+    path = tmp_path / "episodes.csv"
+    path.write_text("seed,score\n0,1.5\n1")
+    assert read_table(path) == (["seed", "score"], [["0", "1.5"]])
