@@ -10,7 +10,7 @@ from diffplan.resolvers import checkpoint_file
 
 TOP_LEVEL_KEYS = {
     "checkpoint", "scheduler", "sampler", "planner", "num_episodes", "first_seed", "protocols", "num_videos", "device",
-    "logger", "paths", "task", "prediction_type", "name", "seed", "project", "group", "job_type", "tags",
+    "logger", "paths", "task", "prediction_type", "name", "seed", "project", "ablation", "group", "job_type", "tags",
 }  # fmt: skip
 
 _LOGGER = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def plan(config: DictConfig) -> dict[str, float]:
     from diffplan.evaluation import evaluate
     from diffplan.report.run_page import write_run_page
     from diffplan.report.score_table import print_scores
-    from diffplan.run_dir import RunDir
+    from diffplan.run_dir import Results, RunDir
     from diffplan.validation import check_config
 
     path = checkpoint_file(config.checkpoint)
@@ -53,27 +53,24 @@ def plan(config: DictConfig) -> dict[str, float]:
         planner = instantiate(config.planner)(load_module(path).to(device).model())
         loggers = [instantiate(run_logger) for run_logger in config.logger.values()]
         resolved = OmegaConf.to_container(config, resolve=True)
+        groups = {"task": task.name, "name": config.name, "seed": config.seed, "ablation": config.ablation}
         metrics: dict[str, float] = {}
-        evaluations = []
         seeds = range(config.first_seed, config.first_seed + config.num_episodes)
         for run_logger in loggers:
-            run_logger.log_config(
-                resolved, {"task": task.name, "name": config.name, "seed": config.seed, "ablation": config.group}
-            )
+            run_logger.log_config(resolved, groups)
         for protocol in config.protocols:
             evaluation = evaluate(
                 task.env_id, planner, seeds, protocol, task.reference_min, task.reference_max, config.num_videos
             )
             evaluation.log(loggers, run_dir.path / "evaluation", checkpoint["global_step"])
             metrics |= evaluation.metrics()
-            evaluations.append(evaluation)
-        run_dir.finish(checkpoint["global_step"], metrics)
+        run_dir.finish(Results(checkpoint["global_step"], metrics, checkpoint["diffplan"]["data"]))
         for run_logger in loggers:
             run_logger.finalize("success")
-        page = write_run_page(run_dir.path)
-    print_scores(evaluations, task.paper_scores, checkpoint["diffplan"]["data"])
-    for place in (f"page: {page}", *(run_logger.where_to_look() for run_logger in loggers)):
-        print(place)
+        write_run_page(run_dir.path)
+    print_scores(metrics, task.paper_scores, checkpoint["diffplan"]["data"])
+    for run_logger in loggers:
+        print(run_logger.where_to_look())
     return metrics
 
 

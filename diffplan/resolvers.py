@@ -20,7 +20,19 @@ _IDENTITY_TRAINER_KEYS = (
     "devices",
     "num_nodes",
 )
-_UNNAMED_KEYS = ("task", "seed", "name", "experiment", "group", "tags", "project", "job_type", "resume", "checkpoint")
+_UNNAMED_KEYS = (
+    "task",
+    "seed",
+    "name",
+    "experiment",
+    "ablation",
+    "group",
+    "tags",
+    "project",
+    "job_type",
+    "resume",
+    "checkpoint",
+)
 _UNNAMED_PREFIXES = ("paths", "logger", "trainer", "callbacks", "hydra", "debug")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -9,6 +10,21 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from diffplan.errors import ConfigError, LockedError
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a finished run leaves.
+
+    Attributes:
+        step: Optimiser steps trained.
+        metrics: Of the last evaluation.
+        data: Identity of the training data.
+    """
+
+    step: int
+    metrics: dict[str, float]
+    data: dict[str, Any]
 
 
 class RunDir:
@@ -60,8 +76,15 @@ class RunDir:
             )
         return last
 
-    def finish(self, step: int, metrics: dict[str, Any]) -> None:
+    def results(self) -> Results | None:
+        """The final scores, where the run left them; a broken file counts as none."""
+        try:
+            return Results(**json.loads(self.results_path.read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def finish(self, results: Results) -> None:
         """Leaves the final scores, whole or not at all."""
         temporary = self.results_path.with_suffix(".tmp")
-        temporary.write_text(json.dumps({"step": step, "metrics": metrics}, indent=1))
+        temporary.write_text(json.dumps(asdict(results), indent=1))
         os.replace(temporary, self.results_path)

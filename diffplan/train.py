@@ -1,19 +1,22 @@
 """``diffplan-train``: data, model, callbacks, trainer, fit; then the scores and where to look."""
 
-import json
 import logging
 import warnings
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from diffplan.command import run_command
 
+if TYPE_CHECKING:
+    from diffplan.run_dir import RunDir
+
 TOP_LEVEL_KEYS = {
     "task", "source", "normalizer", "window", "datamodule", "backbone", "scheduler", "conditioning", "loss", "sampler",
     "planner", "optimizer", "learning_rate_schedule", "average", "module", "callbacks", "logger", "trainer", "paths",
-    "name", "seed", "prediction_type", "resume", "project", "group", "job_type", "tags",
+    "name", "seed", "prediction_type", "resume", "project", "ablation", "group", "job_type", "tags",
 }  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -38,13 +41,20 @@ def train(config: DictConfig) -> dict[str, float]:
     from diffplan.callback.provenance_callback import ProvenanceCallback
     from diffplan.callback.rollout_callback import RolloutCallback
     from diffplan.checkpoint import read_checkpoint
-    from diffplan.run_dir import RunDir
+    from diffplan.run_dir import Results, RunDir
     from diffplan.validation import check_config
 
     check_config(config, TOP_LEVEL_KEYS)
     resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     instantiate(config.task)
     with RunDir(Path(config.paths.run_dir)) as run_dir:
+        results = run_dir.results()
+        if config.resume and results is not None and results.step >= config.trainer.max_steps:
+            logger.info(
+                "this run is finished; for other settings of the planner, use diffplan-plan checkpoint=%s", run_dir.path
+            )
+            _show(run_dir, config, [])
+            return results.metrics
         checkpoint_path = run_dir.checkpoint_to_resume(config.resume)
         if checkpoint_path is not None:
             logger.info("continuing %s", checkpoint_path)
@@ -66,8 +76,8 @@ def train(config: DictConfig) -> dict[str, float]:
             if isinstance(callback, RolloutCallback):
                 metrics = {key: value for e in callback.final.values() for key, value in e.metrics().items()}
         if trainer.is_global_zero:
-            run_dir.finish(trainer.global_step, metrics)
-            _report(run_dir, metrics, [run_logger.where_to_look() for run_logger in loggers])
+            run_dir.finish(Results(trainer.global_step, metrics, asdict(datamodule.identity)))
+            _show(run_dir, config, [run_logger.where_to_look() for run_logger in loggers])
     return metrics
 
 
@@ -77,13 +87,19 @@ def main() -> None:
 
 
 def _groups(config: DictConfig) -> dict[str, Any]:
-    return {"task": config.task.name, "name": config.name, "seed": config.seed, "ablation": config.group}
+    return {"task": config.task.name, "name": config.name, "seed": config.seed, "ablation": config.ablation}
 
 
-def _report(run_dir: Any, metrics: dict[str, float], places: list[str]) -> None:
-    print(json.dumps(metrics, indent=1))
-    print(run_dir.path)
-    for place in places:
+def _show(run_dir: "RunDir", config: DictConfig, places: list[str]) -> None:
+    """Prints the scores and where to look further."""
+    from diffplan.report.run_page import write_run_page
+    from diffplan.report.score_table import print_scores
+
+    results = run_dir.results()
+    if results is not None and results.metrics:
+        print_scores(results.metrics, config.task.paper_scores, results.data)
+    page = write_run_page(run_dir.path)
+    for place in places or [f"Open {page}"]:
         print(place)
 
 

@@ -82,7 +82,7 @@ def test_episodes_end_where_the_ball_leaves_the_target(prepared):
 
 
 def test_episodes_can_end_at_the_flags_instead(prepared):
-    source = source_in(prepared.path.parent.parent, segmentation="timeouts")
+    source = source_in(prepared.path.parent.parent, segmentation="flags")
     flags = read_d4rl_file(source.path).timeouts
     lengths = np.cumsum([len(episode) for episode in source.episodes()])
     np.testing.assert_array_equal(lengths[:-1] - 1, np.flatnonzero(flags[:-1])[: len(lengths) - 1])
