@@ -22,4 +22,4 @@ types: .venv/installed
 	.venv/bin/mypy
 
 benchmark: .venv/installed
-	OMP_WAIT_POLICY=PASSIVE .venv/bin/python -m pytest -m benchmark -s
+	OMP_WAIT_POLICY=PASSIVE .venv/bin/python -m pytest -o addopts='' -m benchmark -s tests/benchmark
