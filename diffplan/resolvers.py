@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -96,4 +97,6 @@ def _ablation() -> str:
         key = override.split("=", 1)[0].lstrip("+~")
         if key not in _UNNAMED_KEYS and key.split(".")[0] not in _UNNAMED_PREFIXES:
             changes.append(override.lstrip("+~"))
-    return ",".join(sorted(changes)) or "default"
+    text = re.sub(r"[^\w=.,+-]", "-", ",".join(sorted(changes))) or "default"
+    # It names folders and W&B groups, which end at 128 letters.
+    return text if len(text) <= 100 else f"{text[:91]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
