@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from diffplan.command import run_command
 
 if TYPE_CHECKING:
+    from diffplan.logger.base import AbstractRunLogger
     from diffplan.run_dir import RunDir
 
 TOP_LEVEL_KEYS = {
@@ -77,7 +78,7 @@ def train(config: DictConfig) -> dict[str, float]:
                 metrics = {key: value for e in callback.final.values() for key, value in e.metrics().items()}
         if trainer.is_global_zero:
             run_dir.finish(Results(trainer.global_step, metrics, asdict(datamodule.identity)))
-            _show(run_dir, config, [run_logger.where_to_look() for run_logger in loggers])
+            _show(run_dir, config, loggers)
     return metrics
 
 
@@ -90,7 +91,7 @@ def _groups(config: DictConfig) -> dict[str, Any]:
     return {"task": config.task.name, "name": config.name, "seed": config.seed, "ablation": config.ablation}
 
 
-def _show(run_dir: "RunDir", config: DictConfig, places: list[str]) -> None:
+def _show(run_dir: "RunDir", config: DictConfig, loggers: list["AbstractRunLogger"]) -> None:
     """Prints the scores and where to look further."""
     from diffplan.report.run_page import write_run_page
     from diffplan.report.score_table import print_scores
@@ -99,7 +100,7 @@ def _show(run_dir: "RunDir", config: DictConfig, places: list[str]) -> None:
     if results is not None and results.metrics:
         print_scores(results.metrics, config.task.paper_scores, results.data)
     page = write_run_page(run_dir.path)
-    for place in places or [f"Open {page}"]:
+    for place in [run_logger.where_to_look() for run_logger in loggers] or [f"Open {page}"]:
         print(place)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -22,9 +23,9 @@ def print_scores(
         console: Where to print; standard output by default.
     """
     kind = "D4RL data" if data["kind"] == "d4rl" else f"{data['kind']} data (no D4RL result)"
-    table = Table(title=f"{data['name']} · {data['num_transitions']:,} transitions of {kind}")
-    for column in ("protocol", "n", "score", "paper", "latched", "reached", "steps", "plan s"):
-        table.add_column(column, justify="left" if column == "protocol" else "right")
+    table = Table(box=SIMPLE_HEAD, title=f"{data['name']} · {data['num_transitions']:,} transitions of {kind}")
+    for column in ("protocol", "n", "score", "paper", "latched", "reached", "steps"):
+        table.add_column(column, justify="left" if column == "protocol" else "right", no_wrap=True)
     for protocol in dict.fromkeys(key.split("/")[1] for key in metrics):
         prefix = f"eval/{protocol}/"
         numbers = {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
@@ -37,6 +38,5 @@ def print_scores(
             f"{numbers['latched_score_mean']:.1f} ± {numbers['latched_score_stderr']:.1f}",
             f"{100 * numbers['success_rate']:.0f} %",
             f"{numbers['steps_to_goal_mean']:.0f}" if "steps_to_goal_mean" in numbers else "-",
-            f"{numbers['planning_seconds']:.1f}",
         )
     (console or Console()).print(table)
