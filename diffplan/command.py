@@ -1,23 +1,29 @@
 """What every Hydra command shares: its config folder, and one sentence instead of a traceback for a user's mistake."""
 
 import difflib
+import functools
 import os
 import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import hydra
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from diffplan.errors import DiffplanError
 from diffplan.paths import CONF_DIR
 from diffplan.resolvers import register_resolvers
+
+_MISTAKES = (DiffplanError, HydraException, OmegaConfBaseException)
 
 
 def run_command(name: str, config_name: str, function: Callable[[DictConfig], Any]) -> None:
@@ -30,17 +36,44 @@ def run_command(name: str, config_name: str, function: Callable[[DictConfig], An
     """
     register_resolvers()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
+
+    @functools.wraps(function)
+    def job(config: DictConfig) -> Any:
+        try:
+            with _environment(HYDRA_FULL_ERROR="1" if wants_traceback else None):
+                return function(config)
+        except _MISTAKES as error:
+            # In a multirun the other jobs go on, and Hydra says whose mistake it was.
+            if wants_traceback or HydraConfig.get().mode != RunMode.RUN:
+                raise
+            sys.exit(f"{name}: {_sentence(error, config_name)}")
+
     # Hydra prints errors its own way unless told to pass them on.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
+    with _environment(HYDRA_FULL_ERROR="1"):
+        try:
+            hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)(job)()
+        except _MISTAKES as error:
+            if wants_traceback:
+                raise
+            sys.exit(f"{name}: {_sentence(error, config_name)}")
+
+
+@contextmanager
+def _environment(**variables: str | None) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    _set_environment(variables)
     try:
-        hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)(function)()
-    except (DiffplanError, HydraException, OmegaConfBaseException) as error:
-        if wants_traceback:
-            raise
-        sys.exit(f"{name}: {_sentence(error, config_name)}")
+        yield
     finally:
-        if not wants_traceback:
-            os.environ.pop("HYDRA_FULL_ERROR", None)
+        _set_environment(before)
+
+
+def _set_environment(variables: dict[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def _sentence(error: BaseException, config_name: str) -> str:

@@ -1,7 +1,6 @@
 """``diffplan-train``: data, model, callbacks, trainer, fit; then the scores and where to look."""
 
 import logging
-import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,17 +37,19 @@ def train(config: DictConfig) -> dict[str, float]:
     # torch and Lightning take seconds to import; a mistyped option should not wait for them.
     from hydra.utils import instantiate
     from lightning import seed_everything
+    from lightning.pytorch.utilities import rank_zero_only
 
     from diffplan.callback.provenance_callback import ProvenanceCallback
     from diffplan.callback.rollout_callback import RolloutCallback
     from diffplan.checkpoint import read_checkpoint
+    from diffplan.console import readable_console
     from diffplan.run_dir import Results, RunDir
     from diffplan.validation import check_config
 
     check_config(config, TOP_LEVEL_KEYS)
     resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     instantiate(config.task)
-    with RunDir(Path(config.paths.run_dir)) as run_dir:
+    with RunDir(Path(config.paths.run_dir), locks=rank_zero_only.rank == 0) as run_dir:
         results = run_dir.results()
         if config.resume and results is not None and results.step >= config.trainer.max_steps:
             logger.info(
@@ -67,10 +68,8 @@ def train(config: DictConfig) -> dict[str, float]:
         loggers = [instantiate(run_logger) for run_logger in config.logger.values()]
         for run_logger in loggers:
             run_logger.log_config(resolved, _groups(config))
-        trainer = instantiate(config.trainer, callbacks=[*callbacks, ProvenanceCallback(resolved)], logger=loggers)
-        with warnings.catch_warnings():
-            # Batches are gathered on the device, so advice about loader workers does not apply.
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        with readable_console():
+            trainer = instantiate(config.trainer, callbacks=[*callbacks, ProvenanceCallback(resolved)], logger=loggers)
             trainer.fit(module, datamodule, ckpt_path=checkpoint_path, weights_only=True)
         metrics: dict[str, float] = {}
         for callback in callbacks:
