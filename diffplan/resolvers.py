@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,14 @@ _UNNAMED_PREFIXES = ("paths", "logger", "trainer", "callbacks", "hydra", "debug"
 
 def register_resolvers() -> None:
     """Makes the resolvers known to OmegaConf; safe to call again."""
-    for name, resolver in {
+    resolvers: dict[str, Callable[..., Any]] = {
         "planned_action_dim": _planned_action_dim,
         "transition_dim": _transition_dim,
         "config_hash": _config_hash,
         "ablation": _ablation,
         "run_folder": _run_folder,
-    }.items():
+    }
+    for name, resolver in resolvers.items():
         OmegaConf.register_new_resolver(name, resolver, replace=True)
 
 

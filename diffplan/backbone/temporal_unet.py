@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import torch
@@ -59,7 +59,7 @@ class TemporalUnet(AbstractBackbone):
         self.middle_first = ResidualTemporalBlock(widths[-1], widths[-1], dim, kernel_size)
         self.middle_attention = TemporalAttention(widths[-1]) if attention else nn.Identity()
         self.middle_second = ResidualTemporalBlock(widths[-1], widths[-1], dim, kernel_size)
-        # The paper's network keeps no use for the first level's skip: the up path starts one level in and pops the rest.
+        # As in the original, the first level's skip is never used: the up path pops one skip fewer than there are.
         self.ups = nn.ModuleList(
             Level(
                 2 * wide,
@@ -78,7 +78,7 @@ class TemporalUnet(AbstractBackbone):
         embedding = self.time_embedding(timesteps)
         features = rearrange(trajectories, "batch row column -> batch column row")
         skips = []
-        for level in self.downs:
+        for level in self._levels(self.downs):
             features = level.blocks(features, embedding)
             skips.append(features)
             features = level.resample(features)
@@ -86,10 +86,14 @@ class TemporalUnet(AbstractBackbone):
         skips.append(features)
         features = self.middle_attention(self.middle_first(features, embedding))
         features = self.middle_second(features, embedding)
-        for level in self.ups:
+        for level in self._levels(self.ups):
             features = level.blocks(torch.cat([features, skips.pop()], dim=1), embedding)
             features = level.resample(features)
         return rearrange(self.head(features), "batch column row -> batch row column")
+
+    @staticmethod
+    def _levels(levels: nn.ModuleList) -> Iterator["Level"]:
+        return (level for level in levels if isinstance(level, Level))
 
     def check_horizon(self, horizon: int) -> None:
         """Refuses horizons that cannot be halved once for each level but the last."""

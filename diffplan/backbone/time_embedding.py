@@ -2,7 +2,7 @@ import math
 
 import torch
 from einops import rearrange
-from torch import nn
+from torch import Tensor, nn
 
 from diffplan.shapes import Embedding, Timesteps
 
@@ -15,6 +15,8 @@ class TimeEmbedding(nn.Module):
 
     Reference: Diffuser, released code (``time_mlp``); the sinusoids of Vaswani et al. 2017.
     """
+
+    frequencies: Tensor
 
     def __init__(self, dim: int) -> None:
         super().__init__()

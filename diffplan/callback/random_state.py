@@ -36,7 +36,7 @@ class RandomState(Callback):
 
 
 def _capture() -> dict[str, Any]:
-    numpy_state = np.random.get_state(legacy=True)
+    numpy_state: Any = np.random.get_state(legacy=True)
     version, internal, gauss = random.getstate()
     return {
         "torch": torch.get_rng_state(),

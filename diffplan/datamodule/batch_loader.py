@@ -62,11 +62,13 @@ class BatchLoader:
 
     def _window_numbers(self, number: int) -> Int[Tensor, " batch"]:
         first = (number * self.world_size + self.rank) * self.batch_size
-        numbers = []
-        while len(numbers) == 0 or sum(map(len, numbers)) < self.batch_size:
-            taken = sum(map(len, numbers))
-            epoch, position = divmod(first + taken, len(self.windows))
-            numbers.append(self._order(epoch)[position : position + self.batch_size - taken])
+        numbers: list[Tensor] = []
+        missing = self.batch_size
+        while missing:
+            epoch, position = divmod(first, len(self.windows))
+            numbers.append(self._order(epoch)[position : position + missing])
+            first += len(numbers[-1])
+            missing -= len(numbers[-1])
         return torch.cat(numbers)
 
     def _order(self, epoch: int) -> Int[Tensor, " window"]:

@@ -27,8 +27,9 @@ class DenoisingLoss(nn.Module):
     """Weighted regression of the network's output on its target.
 
     The weight of plan row ``h`` and column ``d`` is ``gamma_h * w_d``, with ``gamma_h = discount ** h`` scaled to mean
-    one, ``w_d`` one or the given factor of an observation column, and the first action's entries set to ``action_weight``.
-    Conditioned entries weigh nothing, whatever the network predicts: they are known, so there is nothing to learn there.
+    one, ``w_d`` one or the given factor of an observation column, and the first action's entries set to
+    ``action_weight``. Conditioned entries weigh nothing, whatever the network predicts: they are known, so there is
+    nothing to learn there.
 
     Args:
         horizon: Plan rows.

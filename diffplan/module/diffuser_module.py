@@ -3,6 +3,7 @@ from typing import Any
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -90,7 +91,8 @@ class DiffuserModule(LightningModule):
     def setup(self, stage: str) -> None:
         """Takes the statistics of the training data; a checkpoint restored later brings its own."""
         if stage == "fit":
-            self.normalizer.load_state_dict(self.trainer.datamodule.normalizer.state_dict())
+            datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+            self.normalizer.load_state_dict(datamodule.normalizer.state_dict())
 
     def training_step(self, batch: TrajectoryBatch, batch_idx: int) -> Tensor:
         """Noises the windows, predicts, compares."""
@@ -116,7 +118,7 @@ class DiffuserModule(LightningModule):
         super().optimizer_step(*args, **kwargs)
         self.average.update(self.backbone, step)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """Builds optimiser and learning-rate schedule; the schedule moves every step."""
         optimizer = self.optimizer(self.backbone.parameters())
         if self.learning_rate_schedule is None:
@@ -131,7 +133,7 @@ class DiffuserModule(LightningModule):
 
     def _log(self, loss: Tensor, first_action_loss: Tensor | None) -> None:
         # Every log call costs, so the numbers are handed over only when they will be written.
-        if (self.global_step + 1) % self.trainer.log_every_n_steps:
+        if (self.global_step + 1) % self.trainer.log_every_n_steps:  # type: ignore[attr-defined]
             return
         self.log("train/loss", loss, prog_bar=True)
         if first_action_loss is not None:

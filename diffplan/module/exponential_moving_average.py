@@ -1,7 +1,7 @@
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class ExponentialMovingAverage(nn.Module):
@@ -33,7 +33,8 @@ class ExponentialMovingAverage(nn.Module):
         """Follows the live network after optimiser step ``step`` (the first is 0)."""
         if step % self.update_every:
             return
-        average, live = list(self.average.parameters()), [p.detach() for p in network.parameters()]
+        average: list[Tensor] = list(self.average.parameters())
+        live: list[Tensor] = [parameter.detach() for parameter in network.parameters()]
         torch._foreach_lerp_(average, live, 1.0 if step < self.start_step else 1.0 - self.decay)
 
     def train(self, mode: bool = True) -> "ExponentialMovingAverage":

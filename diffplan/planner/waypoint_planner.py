@@ -13,9 +13,9 @@ from diffplan.sampler import AbstractSampler
 class WaypointPlanner(AbstractPlanner):
     """Plans once from start to goal, then follows the planned states with the reference controller.
 
-    The action is ``(p* - p) + (v* - v)`` for the state planned for the next step; planned actions, if there are any, are
-    not used. Between the rows of a plan with stride, states follow the cubic through the planned positions with the
-    planned velocities. After its last row the planner holds the last position at rest.
+    The action is ``(p* - p) + (v* - v)`` for the state planned for the next step; planned actions, if there are any,
+    are not used. Between the rows of a plan with stride, states follow the cubic through the planned positions with
+    the planned velocities. After its last row the planner holds the last position at rest.
 
     Args:
         model: The trained model, conditioned on start and goal.

@@ -52,8 +52,8 @@ def check_scheduler(scheduler: Any) -> None:
         )
     if float(scheduler.init_noise_sigma) != 1.0:
         raise ConfigError(
-            f"scheduler {name} scales its samples by sigma (init_noise_sigma={float(scheduler.init_noise_sigma):.4g}), but "
-            f"planning writes clean rows into them; choose a variance-preserving one such as ddpm, ddim or dpm_solver."
+            f"scheduler {name} scales its samples by sigma (init_noise_sigma={float(scheduler.init_noise_sigma):.4g}), "
+            "but planning writes clean rows into them; choose a variance-preserving one such as ddpm or ddim."
         )
 
 

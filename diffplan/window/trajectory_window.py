@@ -20,6 +20,12 @@ class TrajectoryWindow(nn.Module):
         padding: As in the index.
     """
 
+    transitions: Tensor
+    padding_row: Tensor
+    starts: Tensor
+    ends: Tensor | None
+    offsets: Tensor
+
     def __init__(
         self,
         transitions: Float[Tensor, "rows transition"],
