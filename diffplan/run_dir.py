@@ -32,19 +32,22 @@ class RunDir:
 
     Args:
         path: The folder; made where it is not there.
+        locks: Whether this process holds the folder for its run; of a run with several processes, the first one does.
 
     Raises:
         LockedError: another process is working in it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, locks: bool = True) -> None:
         self.path = path
+        self.locks = locks
         self._lock = FileLock(path / ".lock")
 
     def __enter__(self) -> "RunDir":
         self.path.mkdir(parents=True, exist_ok=True)
         try:
-            self._lock.acquire(timeout=0)
+            if self.locks:
+                self._lock.acquire(timeout=0)
         except Timeout as error:
             raise LockedError(
                 f"another process is working in {self.path}; wait for it, or start under another name=..."

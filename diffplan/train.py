@@ -49,7 +49,7 @@ def train(config: DictConfig) -> dict[str, float]:
     check_config(config, TOP_LEVEL_KEYS)
     resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     instantiate(config.task)
-    with RunDir(Path(config.paths.run_dir), locks=rank_zero_only.rank == 0) as run_dir:
+    with RunDir(Path(config.paths.run_dir), locks=getattr(rank_zero_only, "rank", 0) == 0) as run_dir:
         results = run_dir.results()
         if config.resume and results is not None and results.step >= config.trainer.max_steps:
             logger.info(

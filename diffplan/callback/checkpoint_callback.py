@@ -1,12 +1,18 @@
 import logging
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import Tensor
 
 from diffplan.errors import CheckpointError
+
+STOPPED = 128 + signal.SIGTERM
 
 logger = logging.getLogger(__name__)
 
@@ -14,8 +20,8 @@ logger = logging.getLogger(__name__)
 class CheckpointCallback(Callback):
     """Writes ``last.ckpt``, whole or not at all, so that a run killed anywhere continues from its newest checkpoint.
 
-    Written every so many steps, after the last step, when the process is told to stop (SIGTERM) and before an error ends
-    training. A new file replaces the old one only after it is complete and on disk.
+    Written every so many steps, after the last step, and when the process is told to stop (SIGTERM), which then ends
+    with exit code 143. A new file replaces the old one only after it is complete and on disk.
 
     Args:
         folder: Where ``last.ckpt`` lies.
@@ -31,6 +37,8 @@ class CheckpointCallback(Callback):
         self.every_n_steps = every_n_steps
         self.keep_every_n_steps = keep_every_n_steps
         self._saved_step = -1
+        self._mid_accumulation = False
+        self._gradients: dict[str, Tensor] = {}
 
     @property
     def last_path(self) -> Path:
@@ -38,18 +46,23 @@ class CheckpointCallback(Callback):
         return self.folder / "last.ckpt"
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Nothing new to save yet."""
+        """Takes up gradients that a stopped run had begun to accumulate; nothing new to save yet."""
         self._saved_step = trainer.global_step
+        for name, parameter in pl_module.named_parameters():
+            if name in self._gradients:
+                parameter.grad = self._gradients[name].to(parameter)
+        self._gradients = {}
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Saves when it is time, or when the process was told to stop."""
         step = trainer.global_step
-        if trainer.received_sigterm:
-            self.save(trainer)
-            logger.warning("stopped by SIGTERM at step %d; the same command continues from there", step)
-            raise SystemExit(143)
+        self._mid_accumulation = (batch_idx + 1) % trainer.accumulate_grad_batches != 0
+        # The signal does not reach all processes during the same batch, and all must save together.
+        if trainer.strategy.reduce_boolean_decision(trainer.received_sigterm, all=False):
+            self._stop(trainer)
+            raise SystemExit(STOPPED)
         if step == self._saved_step or step == 0:
             return
         keep = self.keep_every_n_steps is not None and step % self.keep_every_n_steps == 0
@@ -60,12 +73,30 @@ class CheckpointCallback(Callback):
             shutil.copyfile(self.last_path, kept.with_suffix(".tmp"))
             os.replace(kept.with_suffix(".tmp"), kept)
 
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Saves where Lightning notices the signal first; its own exit code would read as success."""
+        if isinstance(exception, SIGTERMException):
+            self._stop(trainer)
+            exception.code = STOPPED
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Adds every process's gradients, if the signal came between two of the batches that make a step."""
+        if self._mid_accumulation:
+            gradients = {n: p.grad.detach().cpu() for n, p in pl_module.named_parameters() if p.grad is not None}
+            checkpoint["accumulated_gradients"] = _from_all_processes(gradients)
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Remembers this process's gradients until training starts."""
+        processes = checkpoint.get("accumulated_gradients", [])
+        if trainer.global_rank < len(processes):
+            self._gradients = processes[trainer.global_rank]
+
     def save(self, trainer: Trainer) -> None:
         """Writes ``last.ckpt`` atomically."""
         temporary = self.folder / "last.tmp"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            trainer.save_checkpoint(temporary)
+            trainer.save_checkpoint(temporary, weights_only=False)
             if trainer.is_global_zero:
                 with temporary.open("rb") as file:
                     os.fsync(file.fileno())
@@ -77,3 +108,15 @@ class CheckpointCallback(Callback):
                 f"the checkpoint of step {self._saved_step} is untouched."
             ) from error
         self._saved_step = trainer.global_step
+
+    def _stop(self, trainer: Trainer) -> None:
+        self.save(trainer)
+        logger.warning("stopped by SIGTERM at step %d; the same command continues from there", trainer.global_step)
+
+
+def _from_all_processes(value: Any) -> list[Any]:
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return [value]
+    values: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(values, value)
+    return values

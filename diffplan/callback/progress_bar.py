@@ -12,3 +12,7 @@ class ProgressBar(RichProgressBar):
         metrics = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
         return {str(name).removeprefix("train/"): value for name, value in metrics.items()}
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        # A run counts steps; it has one endless epoch.
+        return "Training"

@@ -1,3 +1,4 @@
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,16 +65,18 @@ class RolloutCallback(Callback):
         self.final: dict[str, Evaluation] = {}
         self._evaluated_step = 0
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A resumed run does not evaluate its first step again."""
-        self._evaluated_step = trainer.global_step
+    def state_dict(self) -> dict[str, int]:
+        """Which evaluation was the last; a run killed during the next one repeats it."""
+        return {"evaluated_step": self._evaluated_step}
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Evaluates when it is time; the last step is left to the end of fit."""
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Continues behind the last evaluation."""
+        self._evaluated_step = state_dict["evaluated_step"]
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Evaluates before the first batch of the next step, when the metrics of the last one have been written."""
         step = trainer.global_step
-        if not self.every_n_steps or step % self.every_n_steps or step in (self._evaluated_step, trainer.max_steps):
+        if not self.every_n_steps or step % self.every_n_steps or step in (0, self._evaluated_step):
             return
         self._evaluated_step = step
         self._evaluate(trainer, pl_module, self.num_episodes)
@@ -82,6 +85,8 @@ class RolloutCallback(Callback):
         """Evaluates the finished model, also when a finished training is only taken up again."""
         if trainer.global_step >= trainer.max_steps:
             self.final = self._evaluate(trainer, pl_module, self.num_final_episodes)
+            if trainer.received_sigterm:
+                raise SystemExit(128 + signal.SIGTERM)
 
     def _evaluate(self, trainer: Trainer, pl_module: LightningModule, num_episodes: int) -> dict[str, Evaluation]:
         evaluations = {}
