@@ -28,8 +28,8 @@ class Evaluation:
     Attributes:
         rollout: The episodes.
         scores: D4RL-normalised score of each episode, from its true return.
-        latched_scores: The same from the latched return, where every step after first reaching the goal counts as at the
-            goal. Some later papers report this one; it is never comparable with ``scores``.
+        latched_scores: The same from the latched return: every step after first reaching the goal counts as at it.
+            Some later papers report this one; it is never comparable with ``scores``.
     """
 
     rollout: Rollout
