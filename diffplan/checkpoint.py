@@ -1,26 +1,39 @@
 """Reading checkpoints safely, and rebuilding what they hold from their path alone."""
 
+import inspect
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
+from diffusers import SchedulerMixin
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
+from diffplan.backbone import AbstractBackbone
+from diffplan.conditioning import AbstractConditioning
 from diffplan.errors import CheckpointError
-from diffplan.module import DiffuserModule
+from diffplan.loss import DenoisingLoss
+from diffplan.module import DiffuserModule, ExponentialMovingAverage
+from diffplan.normalizer import AbstractNormalizer
 from diffplan.resolvers import register_resolvers
 
-# What a checkpoint may ask to be built. Its config is data from outside: anything else in it is refused by name.
-_ALLOWED_TARGETS = (
-    "diffplan.module.",
-    "diffplan.backbone.",
-    "diffplan.normalizer.",
-    "diffplan.conditioning.",
-    "diffplan.loss.",
-    "diffusers.",
-    "torch.optim.",
+# What a checkpoint may ask to be built. Its config is data from outside: anything else in it is refused by name. The
+# packages alone would not do, since every module reaches others through its imports (``....temporal_unet.torch.save``).
+_ALLOWED_PACKAGES = ("diffplan.", "diffusers.", "torch.optim.")
+_ALLOWED_CLASSES = (
+    DiffuserModule,
+    AbstractBackbone,
+    SchedulerMixin,
+    AbstractConditioning,
+    DenoisingLoss,
+    AbstractNormalizer,
+    Optimizer,
+    LRScheduler,
+    ExponentialMovingAverage,
 )
 
 
@@ -36,10 +49,14 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
-        raise CheckpointError(f"{path} holds pickled code and is not loaded: {_first_line(error)}") from error
+        asked = re.search(r"GLOBAL (\S+)", str(error))
+        raise CheckpointError(
+            f"{path} holds pickled code ({asked.group(1) if asked else _reason(error)}) and is not loaded."
+        ) from error
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise CheckpointError(f"{path} is truncated or not a checkpoint: {_first_line(error)}") from error
-    if not isinstance(checkpoint, dict) or "diffplan" not in checkpoint or "state_dict" not in checkpoint:
+        raise CheckpointError(f"{path} is truncated or not a checkpoint: {_reason(error)}.") from error
+    origin = checkpoint.get("diffplan") if isinstance(checkpoint, dict) else None
+    if not isinstance(origin, dict) or not isinstance(origin.get("config"), dict) or "state_dict" not in checkpoint:
         raise CheckpointError(f"{path} is no checkpoint of diffplan: it has no 'diffplan' entry with its config.")
     return checkpoint
 
@@ -59,24 +76,22 @@ def load_module(path: Path | str) -> DiffuserModule:
     config = checkpoint_config(checkpoint)
     register_resolvers()
     try:
-        module_config = config["module"]
-        _refuse_foreign_targets(OmegaConf.to_container(module_config, resolve=True), path)
-        module_config["compile"] = False
-        module = instantiate(module_config)
+        parts: dict[str, Any] = OmegaConf.to_container(config["module"], resolve=True)  # type: ignore[assignment]
+        _refuse_foreign_targets(parts, path)
+        module = instantiate({**parts, "compile": False})
         module.load_state_dict(checkpoint["state_dict"])
     except CheckpointError:
         raise
     except Exception as error:
-        raise CheckpointError(f"the weights in {path} do not fit its config: {_first_line(error)}") from error
+        raise CheckpointError(f"the weights in {path} do not fit its config: {_reason(error)}.") from error
     return module.eval()
 
 
 def _refuse_foreign_targets(node: Any, path: Path | str) -> None:
     if isinstance(node, dict):
-        target = node.get("_target_")
-        if target is not None and not str(target).startswith(_ALLOWED_TARGETS):
+        if "_target_" in node and not _may_be_built(node["_target_"]):
             raise CheckpointError(
-                f"{path} asks for {target!r} to be called, which no checkpoint may; it is not loaded."
+                f"{path} asks for {node['_target_']!r} to be called, which is no part of a model; it is not loaded."
             )
         for value in node.values():
             _refuse_foreign_targets(value, path)
@@ -85,5 +100,18 @@ def _refuse_foreign_targets(node: Any, path: Path | str) -> None:
             _refuse_foreign_targets(value, path)
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _may_be_built(target: Any) -> bool:
+    if not isinstance(target, str) or not target.startswith(_ALLOWED_PACKAGES):
+        return False
+    try:
+        found = get_object(target)
+    except Exception:
+        # Whatever keeps it from being found, it is not one of the classes below.
+        return False
+    return inspect.isclass(found) and issubclass(found, _ALLOWED_CLASSES)
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of an error's message, or the first two where the first only announces the second."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1]).rstrip(".:")

@@ -26,15 +26,15 @@ def check_config(config: DictConfig, known_keys: set[str]) -> None:
     Raises:
         ConfigError: naming the first wrong key, and the one that was probably meant.
     """
-    for key in config:
+    for key in map(str, config):
         if key not in known_keys:
-            raise ConfigError(f"there is no setting {key!r}{_suggest(str(key), known_keys)}.")
+            raise ConfigError(f"there is no setting {key!r}{_suggest(key, known_keys)}.")
     try:
         OmegaConf.resolve(config.copy())
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).splitlines()[0]) from error
-    for key in config:
-        _check_node(config[key], str(key))
+    for key in map(str, config):
+        _check_node(config[key], key)
 
 
 def _check_node(node: Any, path: str) -> None:
@@ -45,7 +45,7 @@ def _check_node(node: Any, path: str) -> None:
         return
     if "_target_" in node:
         _check_call(node, path)
-    for key in node:
+    for key in map(str, node):
         if not OmegaConf.is_missing(node, key):
             _check_node(node[key], f"{path}.{key}")
 
@@ -60,14 +60,14 @@ def _check_call(node: DictConfig, path: str) -> None:
     parameters = inspect.signature(target).parameters
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     hints = _type_hints(target)
-    for key in node:
+    for key in map(str, node):
         if key in _HYDRA_KEYS:
             continue
         if key not in parameters and not open_ended:
-            raise ConfigError(f"{path} has no setting {key!r}{_suggest(str(key), set(parameters))}.")
+            raise ConfigError(f"{path} has no setting {key!r}{_suggest(key, set(parameters))}.")
         if OmegaConf.is_missing(node, key):
             raise ConfigError(f"{path}.{key} must be given.")
-        _check_value(node[key], hints.get(str(key)), f"{path}.{key}")
+        _check_value(node[key], hints.get(key), f"{path}.{key}")
     required = [
         name
         for name, parameter in parameters.items()
@@ -96,7 +96,7 @@ def _as_float(value: Any) -> Any:
 
 
 def _type_hints(target: Callable[..., Any]) -> dict[str, Any]:
-    function = target.__init__ if inspect.isclass(target) else target  # type: ignore[misc]
+    function = target.__init__ if inspect.isclass(target) else target
     try:
         return typing.get_type_hints(function)
     except (NameError, TypeError, AttributeError):

@@ -52,16 +52,16 @@ class TemporalUnet(AbstractBackbone):
 
         self.time_embedding = TimeEmbedding(dim)
         self.downs = nn.ModuleList(
-            Level(narrow, wide, dim, kernel_size, attention, nn.Conv1d(wide, wide, 3, stride=2, padding=1))
+            _Level(narrow, wide, dim, kernel_size, attention, nn.Conv1d(wide, wide, 3, stride=2, padding=1))
             for narrow, wide in levels[:-1]
         )
-        self.bottom = Level(*levels[-1], dim, kernel_size, attention, nn.Identity())
+        self.bottom = _Level(*levels[-1], dim, kernel_size, attention, nn.Identity())
         self.middle_first = ResidualTemporalBlock(widths[-1], widths[-1], dim, kernel_size)
         self.middle_attention = TemporalAttention(widths[-1]) if attention else nn.Identity()
         self.middle_second = ResidualTemporalBlock(widths[-1], widths[-1], dim, kernel_size)
         # As in the original, the first level's skip is never used: the up path pops one skip fewer than there are.
         self.ups = nn.ModuleList(
-            Level(
+            _Level(
                 2 * wide,
                 narrow,
                 dim,
@@ -93,7 +93,7 @@ class TemporalUnet(AbstractBackbone):
 
     @staticmethod
     def _levels(levels: nn.ModuleList) -> Iterator["Level"]:
-        return (level for level in levels if isinstance(level, Level))
+        return (level for level in levels if isinstance(level, _Level))
 
     def check_horizon(self, horizon: int) -> None:
         """Refuses horizons that cannot be halved once for each level but the last."""
@@ -106,7 +106,7 @@ class TemporalUnet(AbstractBackbone):
             )
 
 
-class Level(nn.Module):
+class _Level(nn.Module):
     """Two residual blocks, optional attention, and the change of resolution that follows them."""
 
     def __init__(

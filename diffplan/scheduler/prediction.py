@@ -71,5 +71,5 @@ def check_same_process(training: Any, sampling: Any) -> None:
             f"the network was trained with {training.config.num_train_timesteps} diffusion steps, but the sampling "
             f"scheduler has num_train_timesteps={sampling.config.num_train_timesteps}."
         )
-    if not torch.allclose(training.alphas_cumprod, sampling.alphas_cumprod, atol=1e-5):
+    if not torch.allclose(training.alphas_cumprod.cpu(), sampling.alphas_cumprod.cpu(), atol=1e-5):
         raise TaskMismatchError("the network was trained with another noise schedule (betas) than the sampler has.")

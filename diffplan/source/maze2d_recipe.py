@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Literal
 
-import mujoco
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Shaped
 
@@ -89,7 +89,7 @@ class Maze2DRecipe:
             "seed": self.seed,
             "noise": self.noise,
             "repeat_row_after_switch": int(self.repeat_row_after_switch),
-            "mujoco_version": mujoco.__version__,
+            "mujoco_version": version("mujoco"),
             "numpy_version": np.__version__,
         }
 

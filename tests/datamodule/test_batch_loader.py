@@ -18,14 +18,18 @@ def seen(batches) -> list[list[int]]:
     return [batch.trajectories.flatten().int().tolist() for batch in batches]
 
 
+def joined(batches) -> list[int]:
+    return list(itertools.chain.from_iterable(batches))
+
+
 def test_one_epoch_visits_every_window_once():
-    stream = sum(seen(itertools.islice(loader(batch_size=2), 15)), [])
+    stream = joined(seen(itertools.islice(loader(batch_size=2), 15)))
     for epoch in range(3):
         assert sorted(stream[10 * epoch : 10 * epoch + 10]) == list(range(10))
 
 
 def test_every_epoch_has_an_order_of_its_own():
-    stream = sum(seen(itertools.islice(loader(batch_size=10, num_windows=10), 3)), [])
+    stream = joined(seen(itertools.islice(loader(batch_size=10, num_windows=10), 3)))
     assert stream[:10] != stream[10:20] != stream[20:]
     assert stream[:10] != list(range(10))
 
@@ -34,8 +38,8 @@ def test_every_epoch_has_an_order_of_its_own():
 def test_batches_run_on_across_epoch_borders(batch_size):
     batches = seen(itertools.islice(loader(batch_size), 20))
     assert {len(batch) for batch in batches} == {batch_size}
-    one_by_one = sum(seen(itertools.islice(loader(1), 20 * batch_size)), [])
-    assert sum(batches, []) == one_by_one
+    one_by_one = joined(seen(itertools.islice(loader(1), 20 * batch_size)))
+    assert joined(batches) == one_by_one
 
 
 def test_batches_are_numbered_and_end_after_the_asked_number():
@@ -65,5 +69,5 @@ def test_the_order_depends_on_the_seed_alone():
 @pytest.mark.parametrize("world_size", [2, 3])
 def test_processes_share_one_stream(world_size):
     ranks = [seen(loader(2, 10, rank=rank, world_size=world_size)) for rank in range(world_size)]
-    together = [sum(parts, []) for parts in zip(*ranks, strict=True)]
+    together = [joined(parts) for parts in zip(*ranks, strict=True)]
     assert together == seen(loader(2 * world_size, 10))

@@ -1,7 +1,6 @@
 """A model whose exact denoiser is known: independent normal entries."""
 
 import pytest
-import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
