@@ -92,7 +92,7 @@ class TemporalUnet(AbstractBackbone):
         return rearrange(self.head(features), "batch column row -> batch row column")
 
     @staticmethod
-    def _levels(levels: nn.ModuleList) -> Iterator["Level"]:
+    def _levels(levels: nn.ModuleList) -> Iterator["_Level"]:
         return (level for level in levels if isinstance(level, _Level))
 
     def check_horizon(self, horizon: int) -> None:
