@@ -35,6 +35,8 @@ _ALLOWED_CLASSES = (
     LRScheduler,
     ExponentialMovingAverage,
 )
+# Learning-rate schedules that are functions.
+_SCHEDULE_FUNCTIONS = "diffusers.optimization"
 
 
 def read_checkpoint(path: Path | str) -> dict[str, Any]:
@@ -108,10 +110,13 @@ def _may_be_built(target: Any) -> bool:
     except Exception:
         # Whatever keeps it from being found, it is not one of the classes below.
         return False
+    if inspect.isfunction(found):
+        return found.__module__ == _SCHEDULE_FUNCTIONS
     return inspect.isclass(found) and issubclass(found, _ALLOWED_CLASSES)
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of an error's message, or the first two where the first only announces the second."""
+    """The first sentence of an error's message, with the line after it where it only announces that."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return " ".join(lines[: 2 if lines[0].endswith(":") else 1]).rstrip(".:")
+    text = " ".join(lines[: 2 if lines[0].endswith(":") else 1])
+    return text.split(". ")[0].rstrip(".:")
