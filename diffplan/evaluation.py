@@ -53,7 +53,7 @@ class Evaluation:
             "success_rate": float(rollout.successes.mean()),
             "num_episodes": float(len(rollout.seeds)),
             "planning_seconds": rollout.planning_seconds,
-            "decision_seconds": rollout.planning_seconds / int(rollout.lengths.sum()),
+            "decision_seconds": rollout.planning_seconds / max(int(rollout.lengths.sum()), 1),
         }
         if rollout.successes.any():
             numbers["steps_to_goal_mean"] = float(np.nanmean(rollout.steps_to_goal))
