@@ -1,0 +1,176 @@
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler
+
+from diffplan.backbone import AbstractBackbone, TemporalUnet
+from diffplan.conditioning import FirstState, StartAndGoal
+from diffplan.errors import ConfigError, HorizonError
+from diffplan.model import TrajectoryModel
+from diffplan.normalizer import LimitsNormalizer
+from diffplan.planner import AbstractPlanner, WaypointPlanner
+from diffplan.sampler import UnguidedSampler
+from diffplan.trajectory import TransitionLayout
+
+HORIZON = 8
+STARTS = np.array([[1.0, 1.0, 0.1, 0.0], [3.0, 2.0, 0.0, -0.2]])
+GOALS = np.array([[3.0, 1.5], [1.0, 3.0]])
+ACTIVE = np.ones(2, dtype=bool)
+
+
+def scheduler() -> DDIMScheduler:
+    return DDIMScheduler(4, beta_schedule="squaredcos_cap_v2", prediction_type="sample", clip_sample=True)
+
+
+def model(stride: int = 1, action_dim: int = 2, **parts) -> TrajectoryModel:
+    """An untrained network: what it plans has no meaning, but is a plan."""
+    torch.manual_seed(0)
+    layout = TransitionLayout(action_dim, parts.pop("observation_dim", 4))
+    normalizer = LimitsNormalizer(layout.transition_dim)
+    corners = np.array([[-1.0] * action_dim + [0.0, 0.0, -5.0, -5.0], [1.0] * action_dim + [4.0, 4.0, 5.0, 5.0]])
+    if layout.observation_dim == 4:
+        normalizer.fit(corners.astype(np.float32))
+    return TrajectoryModel(
+        **{
+            "backbone": TemporalUnet(layout.transition_dim, 8, (1, 2)).eval(),
+            "normalizer": normalizer,
+            "scheduler": scheduler(),
+            "conditioning": StartAndGoal(),
+            "layout": layout,
+            "horizon": HORIZON,
+            "stride": stride,
+            **parts,
+        }
+    )
+
+
+def planner(stride: int = 1, **settings) -> WaypointPlanner:
+    action_dim = settings.pop("action_dim", 2)
+    return WaypointPlanner(model(stride, action_dim), UnguidedSampler(scheduler()), **settings)
+
+
+def started(**settings) -> WaypointPlanner:
+    result = planner(**settings)
+    result.reset(STARTS, GOALS, [5, 6])
+    return result
+
+
+def states_followed(planner: WaypointPlanner, num_steps: int) -> np.ndarray:
+    """The planned state of each step: with the ball at the origin at rest the action is their sum, so ask twice."""
+    return np.stack([planner._states_at(step) for step in range(num_steps)], axis=1)
+
+
+def test_the_plan_runs_from_the_start_to_rest_at_the_goal():
+    plans = started().plans()
+    assert plans.shape == (2, HORIZON, 4)
+    # Single precision of metres.
+    np.testing.assert_allclose(plans[:, 0], STARTS, atol=1e-5)
+    np.testing.assert_allclose(plans[:, -1], np.hstack([GOALS, np.zeros((2, 2))]), atol=1e-5)
+
+
+def test_at_stride_one_the_action_is_the_reference_controller_s():
+    controller, observations = started(), np.array([[0.7, 1.2, 0.3, -0.1], [2.0, 2.0, 1.0, 0.0]])
+    plans = controller.plans()
+    for step in range(1, HORIZON + 3):
+        waypoint = plans[:, step] if step < HORIZON - 1 else plans[:, -1] * [1, 1, 0, 0]
+        expected = (waypoint[:, :2] - observations[:, :2]) + (waypoint[:, 2:] - observations[:, 2:])
+        np.testing.assert_array_equal(controller.act(observations, ACTIVE), expected)
+
+
+def test_planned_actions_change_nothing_about_how_a_plan_is_followed():
+    controller = started(action_dim=0)
+    waypoint = controller.plans()[:, 1]
+    expected = waypoint[:, :2] - STARTS[:, :2] + waypoint[:, 2:] - STARTS[:, 2:]
+    np.testing.assert_array_equal(controller.act(STARTS, ACTIVE), expected)
+
+
+@pytest.mark.parametrize("stride", [2, 4])
+def test_with_a_stride_the_path_passes_through_the_planned_rows(stride):
+    controller = started(stride=stride)
+    followed = states_followed(controller, (HORIZON - 1) * stride + 1)
+    np.testing.assert_array_equal(followed[:, :-stride:stride], controller.plans()[:, :-1])
+
+
+def test_between_rows_the_path_is_smooth_and_its_velocity_is_that_of_its_positions():
+    # A stride of 64 samples each cubic finely enough for differences.
+    stride = 64
+    controller = started(stride=stride, steps_per_second=100.0)
+    followed = states_followed(controller, (HORIZON - 1) * stride + 1)
+    positions, velocities = followed[..., :2], followed[..., 2:]
+    measured = (positions[:, 2:] - positions[:, :-2]) * 100.0 / 2
+    scale = np.abs(velocities).max()
+    inside = np.arange(1, positions.shape[1] - 1) % stride != 0
+    # Central differences of a cubic err with the square of the step; the second derivative jumps at rows only.
+    np.testing.assert_allclose(measured[:, inside], velocities[:, 1:-1][:, inside], atol=2e-3 * scale)
+    assert np.abs(np.diff(positions, axis=1)).max() < 2 * scale / 100.0
+
+
+def test_states_of_a_straight_run_at_constant_speed_are_interpolated_exactly():
+    controller = started(stride=4, steps_per_second=100.0)
+    rows = np.arange(HORIZON) * 0.04
+    controller._rows = np.stack([1 + 2 * rows, 3 - rows, np.full(HORIZON, 2.0), np.full(HORIZON, -1.0)], axis=1)[None]
+    seconds = np.arange(4 * (HORIZON - 1)) / 100.0
+    expected = np.stack([1 + 2 * seconds, 3 - seconds, np.full(len(seconds), 2.0), np.full(len(seconds), -1.0)], axis=1)
+    np.testing.assert_allclose(states_followed(controller, len(seconds))[0], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("stride", [1, 4])
+def test_after_its_last_row_it_holds_the_last_position_at_rest(stride):
+    controller = started(stride=stride)
+    for _ in range(HORIZON * stride):
+        controller.act(STARTS, ACTIVE)
+    at_goal = np.hstack([controller.plans()[:, -1, :2], np.zeros((2, 2))])
+    for _ in range(20):
+        np.testing.assert_array_equal(controller.act(at_goal, ACTIVE), np.zeros((2, 2)))
+
+
+def test_equal_seeds_plan_equally_whatever_the_batch():
+    together, alone = started().plans(), planner()
+    for index, seed in enumerate((5, 6)):
+        alone.reset(STARTS[index : index + 1], GOALS[index : index + 1], [seed])
+        # Convolutions of one and of two plans may sum in another order.
+        np.testing.assert_allclose(alone.plans()[0], together[index], atol=1e-4)
+    alone.reset(STARTS[:1], GOALS[:1], [7])
+    assert np.abs(alone.plans()[0] - together[0]).max() > 0.01
+
+
+def test_a_new_episode_begins_its_plan_at_the_first_step():
+    controller = started()
+    first = controller.act(STARTS, ACTIVE)
+    controller.act(STARTS, ACTIVE)
+    controller.reset(STARTS, GOALS, [5, 6])
+    np.testing.assert_array_equal(controller.act(STARTS, ACTIVE), first)
+
+
+def test_another_horizon_than_the_model_s_may_be_planned():
+    controller = planner(horizon=16)
+    controller.reset(STARTS, GOALS, [0, 1])
+    assert controller.plans().shape == (2, 16, 4)
+    np.testing.assert_allclose(controller.plans()[:, -1, :2], GOALS, atol=1e-5)
+
+
+def test_a_horizon_that_the_network_cannot_take_is_refused():
+    with pytest.raises(HorizonError, match="horizon=9"):
+        planner(horizon=9)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"conditioning": FirstState()}, "4 observation columns and FirstState"),
+        ({"observation_dim": 11}, "11 observation columns and StartAndGoal"),
+    ],
+)
+def test_a_model_of_something_else_than_mazes_is_refused(parts, message):
+    with pytest.raises(ConfigError, match=message):
+        WaypointPlanner(model(**parts), UnguidedSampler(scheduler()))
+
+
+def test_a_task_without_a_goal_is_refused():
+    with pytest.raises(ConfigError, match="needs a goal"):
+        planner().reset(STARTS, None, [0, 1])
+
+
+def test_it_is_a_planner():
+    assert isinstance(planner(), AbstractPlanner)
+    assert isinstance(planner().model.backbone, AbstractBackbone)
