@@ -83,7 +83,9 @@ def _sentence(error: BaseException, config_name: str) -> str:
     own = next((cause for cause in causes if isinstance(cause, DiffplanError)), None)
     if own is not None:
         return str(own)
-    text, cause = str(error).strip(), causes[-1]
+    text, cause = re.sub(r"^\w+ raised while resolving interpolation: ", "", str(error).strip()), causes[-1]
+    if missing := re.search(r"Missing mandatory value: ([\w.]+)", text):
+        return f"{missing.group(1)}=... must be given."
     if isinstance(error, MissingConfigException):
         group, _, option = (error.missing_cfg_file or "").rpartition("/")
         options = error.options or []
