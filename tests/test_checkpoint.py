@@ -2,6 +2,8 @@ import copy
 import os
 import pickle
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +97,24 @@ def test_a_model_is_rebuilt_from_its_path_alone(save, checkpoint, module):
         assert torch.equal(network(trajectories, timesteps), original(trajectories, timesteps))
     assert rebuilt.model().normalizer.offset.tolist() == [2.0, 2.0, 0.0, 0.0]
     assert (rebuilt.horizon, rebuilt.stride) == (8, 4)
+
+
+@pytest.mark.slow
+def test_what_a_training_run_writes_is_rebuilt_with_weights_and_statistics(tmp_path):
+    settings = [
+        "experiment=quickstart", "logger=csv_logger", "trainer=cpu", "trainer.max_steps=3", "backbone.dim=8",
+        "source.num_transitions=3000", "callbacks.rollout.num_final_episodes=1", "callbacks.rollout.num_videos=0",
+        f"paths.output_dir={tmp_path}/outputs", f"paths.data_dir={tmp_path}/datasets",
+    ]  # fmt: skip
+    subprocess.run([sys.executable, "-m", "diffplan.train", *settings], check=True, capture_output=True, cwd=tmp_path)
+    (path,) = tmp_path.rglob("last.ckpt")
+    rebuilt, written = load_module(path), read_checkpoint(path)
+    assert written["global_step"] == 3
+    assert all(torch.equal(value, written["state_dict"][key]) for key, value in rebuilt.state_dict().items())
+    model = rebuilt.model()
+    # The U-Maze reaches from about 0.4 to 3.6 metres.
+    assert ((model.normalizer.scale[:2] > 0.5) & (model.normalizer.scale[:2] < 2.0)).all()
+    assert model.backbone(torch.zeros(1, 32, 4), torch.tensor([0])).isfinite().all()
 
 
 def test_its_config_is_the_one_it_was_trained_with(save, checkpoint, config):
