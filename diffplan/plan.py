@@ -6,6 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from diffplan.command import run_command
+from diffplan.errors import TaskMismatchError
 from diffplan.resolvers import checkpoint_file
 
 TOP_LEVEL_KEYS = {
@@ -43,7 +44,12 @@ def plan(config: DictConfig) -> dict[str, float]:
     trained = checkpoint_config(checkpoint)
     for key in ("task", "name", "seed"):
         config[key] = trained[key]
-    config.prediction_type = trained.scheduler.prediction_type
+    predicts = trained.scheduler.prediction_type
+    if config.prediction_type not in (None, predicts):
+        raise TaskMismatchError(
+            f"the network in {path} was trained to predict {predicts}, not {config.prediction_type}."
+        )
+    config.prediction_type = predicts
     if config.scheduler is None:
         config.scheduler = trained.scheduler
     check_config(config, TOP_LEVEL_KEYS)

@@ -1,7 +1,7 @@
 """The five arrays every D4RL file comes down to."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -30,6 +30,11 @@ class D4RLArrays:
 
     def __len__(self) -> int:
         return len(self.observations)
+
+    def first(self, num_rows: int | None) -> "D4RLArrays":
+        """The rows from the beginning; None keeps all."""
+        columns = ("observations", "actions", "rewards", "terminals", "timeouts")
+        return replace(self, **{column: getattr(self, column)[:num_rows] for column in columns})
 
     def __repr__(self) -> str:
         return f"D4RLArrays(rows={len(self)}, observations={self.observations.shape}, actions={self.actions.shape})"

@@ -25,6 +25,7 @@ class D4RLSource(AbstractSource):
     Args:
         name: D4RL id.
         path: File to read instead.
+        num_transitions: Uses only this many rows from the file's beginning; None uses all, as does more than it has.
         data_dir: Folder that may hold files under D4RL's file names.
         download: Fetches a published file that is in none of the places.
         segmentation: Where episodes end: at the recorded ``flags``, or at each ``goal_departure`` from ``target``.
@@ -42,6 +43,7 @@ class D4RLSource(AbstractSource):
         self,
         name: str,
         path: str | None = None,
+        num_transitions: int | None = None,
         data_dir: str = "datasets",
         download: bool = True,
         segmentation: Literal["flags", "goal_departure"] = "flags",
@@ -53,10 +55,13 @@ class D4RLSource(AbstractSource):
     ) -> None:
         if segmentation not in ("flags", "goal_departure"):
             raise ConfigError(f"source.segmentation must be flags or goal_departure, got {segmentation!r}.")
+        if num_transitions is not None and num_transitions < 1:
+            raise ConfigError(f"source.num_transitions must be at least 1 or null, got {num_transitions}.")
         if segmentation == "goal_departure" and (target is None or len(target) != 2):
             raise ConfigError(f"source.segmentation=goal_departure needs source.target=[x,y], got {target}.")
         self.name = name
         self.path = None if path is None else Path(path).expanduser()
+        self.num_transitions = num_transitions
         self.data_dir = Path(data_dir).expanduser()
         self.download = download
         self.segmentation = segmentation
@@ -103,7 +108,7 @@ class D4RLSource(AbstractSource):
             action_dim=self.action_dim,
             max_episode_steps=self.max_episode_steps,
             task_name=self.name,
-        )
+        ).first(self.num_transitions)
         if self.segmentation == "flags" or self.target is None:
             return segment_by_flags(arrays, self.include_unfinished)
         target = (float(self.target[0]), float(self.target[1]))
@@ -121,7 +126,7 @@ class D4RLSource(AbstractSource):
             catalog().get(self.name),
             from_d4rl=self.path is None and file.parent == cache_dir(),
         )
-        return DataIdentity(name=self.name, kind=kind, sha256=digest, num_transitions=rows)
+        return DataIdentity(self.name, kind, digest, num_transitions=min(rows, self.num_transitions or rows))
 
     def find(self) -> Path | None:
         """Where the file is; None if it is in none of the places.

@@ -44,6 +44,18 @@ def test_a_given_file_is_read(cache, write_hdf5, five_episodes):
     assert identity.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def test_only_the_first_rows_are_used_where_asked(cache, write_hdf5, five_episodes):
+    path = write_hdf5(five_episodes)
+    source = D4RLSource("maze2d-umaze-v1", path=str(path), num_transitions=4)
+    episodes = list(source.episodes())
+    assert [len(episode) for episode in episodes] == [3, 1]
+    np.testing.assert_array_equal(episodes[1].observations, five_episodes["observations"][3:4])
+    assert source.identity().num_transitions == 4
+    assert D4RLSource("maze2d-umaze-v1", path=str(path), num_transitions=99).identity().num_transitions == 12
+    with pytest.raises(ConfigError, match="at least 1 or null, got 0"):
+        D4RLSource("maze2d-umaze-v1", path=str(path), num_transitions=0)
+
+
 def test_a_given_file_may_belong_to_no_published_data_set(cache, write_hdf5, five_episodes):
     source = D4RLSource("my-robot-v0", path=str(write_hdf5(five_episodes)))
     assert sum(len(episode) for episode in source.episodes()) == 12
