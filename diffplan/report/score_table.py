@@ -23,7 +23,9 @@ def print_scores(
         console: Where to print; standard output by default.
     """
     kind = "D4RL data" if data["kind"] == "d4rl" else f"{data['kind']} data (no D4RL result)"
-    table = Table(box=SIMPLE_HEAD, title=f"{data['name']} · {data['num_transitions']:,} transitions of {kind}")
+    table = Table(
+        box=SIMPLE_HEAD, pad_edge=False, title=f"{data['name']} · {data['num_transitions']:,} transitions of {kind}"
+    )
     for column in ("protocol", "n", "score", "paper", "latched", "reached", "steps"):
         table.add_column(column, justify="left" if column == "protocol" else "right", no_wrap=True)
     for protocol in dict.fromkeys(key.split("/")[1] for key in metrics):
