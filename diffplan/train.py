@@ -34,6 +34,9 @@ def train(config: DictConfig) -> dict[str, float]:
     Raises:
         DiffplanError: anything a user can set right.
     """
+    from diffplan.validation import check_config
+
+    check_config(config, TOP_LEVEL_KEYS)
     # torch and Lightning take seconds to import; a mistyped option should not wait for them.
     from hydra.utils import instantiate
     from lightning import seed_everything
@@ -44,9 +47,7 @@ def train(config: DictConfig) -> dict[str, float]:
     from diffplan.checkpoint import read_checkpoint
     from diffplan.console import readable_console
     from diffplan.run_dir import Results, RunDir
-    from diffplan.validation import check_config
 
-    check_config(config, TOP_LEVEL_KEYS)
     resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     instantiate(config.task)
     with RunDir(Path(config.paths.run_dir), locks=getattr(rank_zero_only, "rank", 0) == 0) as run_dir:

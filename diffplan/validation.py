@@ -12,6 +12,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from diffplan.errors import ConfigError
+from diffplan.paths import CONF_DIR
 
 _HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 
@@ -28,29 +29,45 @@ def check_config(config: DictConfig, known_keys: set[str]) -> None:
     """
     for key in map(str, config):
         if key not in known_keys:
-            raise ConfigError(f"there is no setting {key!r}{_suggest(key, known_keys)}.")
+            raise ConfigError(f"there is no setting {key!r}{_suggest(key, known_keys)}")
     try:
         OmegaConf.resolve(config.copy())
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).splitlines()[0]) from error
     for key in map(str, config):
-        _check_node(config[key], key)
+        _check_group(config[key], key)
+    # A wrong value is named where it was written, not where it is referred to.
+    for follows_references in (False, True):
+        for key in map(str, config):
+            _check_node(config[key], key, follows_references)
 
 
-def _check_node(node: Any, path: str) -> None:
+def _check_group(node: Any, group: str) -> None:
+    """Groups that build nothing themselves have the settings of their files, or entries that build something."""
+    if not isinstance(node, DictConfig) or "_target_" in node:
+        return
+    files = (CONF_DIR / group).glob("*.yaml")
+    known = {str(key) for file in files for key in OmegaConf.load(file)} - {"defaults"}
+    for key in map(str, node):
+        entry = node[key]
+        if key not in known and not (isinstance(entry, DictConfig) and "_target_" in entry):
+            raise ConfigError(f"{group} has no setting {key!r}{_suggest(key, known)}")
+
+
+def _check_node(node: Any, path: str, follows_references: bool) -> None:
     if isinstance(node, ListConfig):
         for index, item in enumerate(node):
-            _check_node(item, f"{path}[{index}]")
+            _check_node(item, f"{path}[{index}]", follows_references)
     if not isinstance(node, DictConfig):
         return
     if "_target_" in node:
-        _check_call(node, path)
+        _check_call(node, path, follows_references)
     for key in map(str, node):
-        if not OmegaConf.is_missing(node, key):
-            _check_node(node[key], f"{path}.{key}")
+        if not OmegaConf.is_missing(node, key) and (follows_references or not OmegaConf.is_interpolation(node, key)):
+            _check_node(node[key], f"{path}.{key}", follows_references)
 
 
-def _check_call(node: DictConfig, path: str) -> None:
+def _check_call(node: DictConfig, path: str, follows_references: bool) -> None:
     try:
         target = get_object(node._target_)
     except Exception as error:
@@ -64,10 +81,11 @@ def _check_call(node: DictConfig, path: str) -> None:
         if key in _HYDRA_KEYS:
             continue
         if key not in parameters and not open_ended:
-            raise ConfigError(f"{path} has no setting {key!r}{_suggest(key, set(parameters))}.")
+            raise ConfigError(f"{path} has no setting {key!r}{_suggest(key, set(parameters))}")
         if OmegaConf.is_missing(node, key):
             raise ConfigError(f"{path}.{key} must be given.")
-        _check_value(node[key], hints.get(key), f"{path}.{key}")
+        if follows_references or not OmegaConf.is_interpolation(node, key):
+            _check_value(node[key], hints.get(key), f"{path}.{key}")
     required = [
         name
         for name, parameter in parameters.items()
@@ -106,4 +124,4 @@ def _type_hints(target: Callable[..., Any]) -> dict[str, Any]:
 
 def _suggest(key: str, known: set[str]) -> str:
     close = difflib.get_close_matches(key, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(sorted(known))}"
+    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(sorted(known))}."
