@@ -56,7 +56,7 @@ def started(**settings) -> WaypointPlanner:
 
 
 def states_followed(planner: WaypointPlanner, num_steps: int) -> np.ndarray:
-    """The planned state of each step: with the ball at the origin at rest the action is their sum, so ask twice."""
+    """The state steered for at each step, from the first row on."""
     return np.stack([planner._states_at(step) for step in range(num_steps)], axis=1)
 
 
@@ -117,6 +117,8 @@ def test_states_of_a_straight_run_at_constant_speed_are_interpolated_exactly():
 @pytest.mark.parametrize("stride", [1, 4])
 def test_after_its_last_row_it_holds_the_last_position_at_rest(stride):
     controller = started(stride=stride)
+    # Also where the last planned velocity is not zero, as it is at a goal.
+    controller.plans()[:, -1, 2:] = 3.0
     for _ in range(HORIZON * stride):
         controller.act(STARTS, ACTIVE)
     at_goal = np.hstack([controller.plans()[:, -1, :2], np.zeros((2, 2))])

@@ -72,6 +72,14 @@ def test_sampling_twice_with_one_sampler_gives_the_same(cls, name, make_schedule
 
 
 @pytest.mark.parametrize("cls", SAMPLERS)
+def test_sampling_leaves_a_shared_scheduler_as_it_was(cls, make_scheduler, make_model):
+    scheduler = make_scheduler("ddim", 20)
+    cls(scheduler, 5).sample(make_model(scheduler), start_conditions(), generators(1, 2, 3))
+    assert scheduler.num_inference_steps is None
+    assert len(scheduler.timesteps) == 20
+
+
+@pytest.mark.parametrize("cls", SAMPLERS)
 def test_the_network_is_called_once_a_step_for_the_whole_batch(cls, make_scheduler, make_model):
     scheduler = make_scheduler("ddim", 20)
     for asked, calls in ((None, 20), (5, 5), (1, 1)):
