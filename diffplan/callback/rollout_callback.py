@@ -57,7 +57,7 @@ class RolloutCallback(Callback):
         protocols = [protocols] if isinstance(protocols, str) else list(protocols)
         if not set(protocols) <= _PROTOCOLS:
             raise ConfigError(
-                f"callbacks.rollout.protocols must be out of {', '.join(sorted(_PROTOCOLS))}; got {', '.join(protocols)}."
+                f"callbacks.rollout.protocols must be out of {', '.join(sorted(_PROTOCOLS))}, got {list(protocols)}."
             )
         self.env_id = env_id
         self.planner = planner
