@@ -1,7 +1,7 @@
 """The facts of one task and the paper's settings for it, checked when built."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from diffplan.errors import ConfigError
@@ -44,7 +44,7 @@ class Task:
     dim_multipliers: Sequence[int]
     clip_denoised: bool
     train_steps: int
-    paper_scores: dict[str, tuple[float, float]] | None
+    paper_scores: Mapping[str, Sequence[float]] | None = field(hash=False)
 
     def __post_init__(self) -> None:
         for key in ("observation_dim", "action_dim", "max_episode_steps", "horizon", "diffusion_steps", "train_steps"):
@@ -56,6 +56,9 @@ class Task:
             raise ConfigError("task.segmentation=goal_departure needs task.target, got none; use segmentation=flags.")
         # Lists from a yaml; tuples keep the frozen dataclass hashable.
         object.__setattr__(self, "dim_multipliers", tuple(self.dim_multipliers))
+        if self.paper_scores is not None:
+            scores = {protocol: tuple(map(float, score)) for protocol, score in self.paper_scores.items()}
+            object.__setattr__(self, "paper_scores", scores)
         if self.target is not None:
             if len(self.target) != 2:
                 raise ConfigError(f"task.target must be (x, y), got {list(self.target)}.")

@@ -32,6 +32,13 @@ def test_maze_tasks_are_cut_where_the_agent_leaves_the_goal():
     assert task.target == (1.0, 1.0)
 
 
+def test_the_paper_s_scores_are_plain_values_whatever_built_the_task():
+    scores = instantiate(facts()).paper_scores
+    assert scores == instantiate(facts(), _convert_="all").paper_scores
+    assert scores == {"single_task": (113.9, 3.1), "multi2d": (128.9, 1.8)}
+    assert type(scores) is dict
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
