@@ -20,6 +20,7 @@ from diffplan.loss import DenoisingLoss
 from diffplan.module import DiffuserModule, ExponentialMovingAverage
 from diffplan.normalizer import AbstractNormalizer
 from diffplan.resolvers import register_resolvers
+from diffplan.task import Task
 
 # What a checkpoint may ask to be built. Its config is data from outside: anything else in it is refused by name. The
 # packages alone would not do, since every module reaches others through its imports (``....temporal_unet.torch.save``).
@@ -34,7 +35,9 @@ _ALLOWED_CLASSES = (
     Optimizer,
     LRScheduler,
     ExponentialMovingAverage,
+    Task,
 )
+_BUILT_PARTS = ("module", "scheduler", "task")
 # Learning-rate schedules that are functions.
 _SCHEDULE_FUNCTIONS = "diffusers.optimization"
 
@@ -64,8 +67,15 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
 
 
 def checkpoint_config(checkpoint: dict[str, Any]) -> DictConfig:
-    """The resolved config the checkpoint was trained with."""
-    return OmegaConf.create(checkpoint["diffplan"]["config"])
+    """The resolved config the checkpoint was trained with, fit to be built from.
+
+    Raises:
+        CheckpointError: what planning builds (model, scheduler, task) names something that is no part of a model.
+    """
+    config: dict[str, Any] = checkpoint["diffplan"]["config"]
+    for part in _BUILT_PARTS:
+        _refuse_foreign_targets(config.get(part))
+    return OmegaConf.create(config)
 
 
 def load_module(path: Path | str) -> DiffuserModule:
@@ -75,12 +85,9 @@ def load_module(path: Path | str) -> DiffuserModule:
         CheckpointError: it cannot be read, names something that may not be built, or its weights do not fit its config.
     """
     checkpoint = read_checkpoint(path)
-    config = checkpoint_config(checkpoint)
     register_resolvers()
     try:
-        parts: dict[str, Any] = OmegaConf.to_container(config["module"], resolve=True)  # type: ignore[assignment]
-        _refuse_foreign_targets(parts, path)
-        module = instantiate({**parts, "compile": False})
+        module = instantiate({**checkpoint_config(checkpoint)["module"], "compile": False})
         module.load_state_dict(checkpoint["state_dict"])
     except CheckpointError:
         raise
@@ -89,17 +96,17 @@ def load_module(path: Path | str) -> DiffuserModule:
     return module.eval()
 
 
-def _refuse_foreign_targets(node: Any, path: Path | str) -> None:
+def _refuse_foreign_targets(node: Any) -> None:
     if isinstance(node, dict):
         if "_target_" in node and not _may_be_built(node["_target_"]):
             raise CheckpointError(
-                f"{path} asks for {node['_target_']!r} to be called, which is no part of a model; it is not loaded."
+                f"the checkpoint asks for {node['_target_']!r} to be called, which is no part of a model."
             )
         for value in node.values():
-            _refuse_foreign_targets(value, path)
+            _refuse_foreign_targets(value)
     elif isinstance(node, list):
         for value in node:
-            _refuse_foreign_targets(value, path)
+            _refuse_foreign_targets(value)
 
 
 def _may_be_built(target: Any) -> bool:

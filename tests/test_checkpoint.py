@@ -221,6 +221,13 @@ def test_a_part_that_is_not_the_one_asked_for_is_refused(save, checkpoint):
         load_module(save(checkpoint))
 
 
+@pytest.mark.parametrize("part", ["scheduler", "task"])
+def test_nothing_foreign_is_built_for_planning_either(checkpoint, part):
+    checkpoint["diffplan"]["config"][part] = {"_target_": "os.system", "command": "true"}
+    with pytest.raises(CheckpointError, match="asks for 'os.system' to be called"):
+        checkpoint_config(checkpoint)
+
+
 def test_a_module_that_is_no_module_is_refused(save, checkpoint):
     checkpoint["diffplan"]["config"]["module"] = {"_target_": "diffplan.conditioning.first_state.FirstState"}
     with pytest.raises(CheckpointError, match="do not fit its config"):
