@@ -224,7 +224,7 @@ def test_a_part_that_is_not_the_one_asked_for_is_refused(save, checkpoint):
 @pytest.mark.parametrize("part", ["scheduler", "task"])
 def test_nothing_foreign_is_built_for_planning_either(checkpoint, part):
     checkpoint["diffplan"]["config"][part] = {"_target_": "os.system", "command": "true"}
-    with pytest.raises(CheckpointError, match="asks for 'os.system' to be called"):
+    with pytest.raises(CheckpointError, match=r"asks for 'os\.system' to be called"):
         checkpoint_config(checkpoint)
 
 

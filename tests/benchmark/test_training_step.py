@@ -1,6 +1,7 @@
 """What a training step and its batch cost, beside diffusers' network and a per-item data loader. Never pass or fail.
 
-Run with ``make benchmark``, which leaves the shape checks out. Both sides alternate in one process; ratios are of medians.
+Run with ``make benchmark``, which leaves the shape checks out. Both sides alternate in one process; ratios are of
+medians.
 """
 
 import statistics
