@@ -57,8 +57,6 @@ def checkpoint_of(command):
         ("+windw.horizon=16", "'window'"),
         ("+window.horizn=16", "'horizon'"),
         ("window.horizon=30", "28 or 32"),
-        ("trainer.max_steps=many", "trainer.max_steps must be"),
-        ("backbone.dim=", "backbone.dim"),
     ],
 )
 def test_a_mistake_stops_at_once_with_one_sentence(train_command, override, expected):
@@ -71,10 +69,10 @@ def test_a_mistake_stops_at_once_with_one_sentence(train_command, override, expe
 
 def test_a_mistake_shows_its_traceback_on_request(train_command):
     train_command.environment["HYDRA_FULL_ERROR"] = "1"
-    result = train_command("window.horizon=30")
+    result = train_command("+unknown=1")
     assert result.returncode == 1
     assert "Traceback" in result.stderr
-    assert "HorizonError" in result.stderr
+    assert "ConfigError" in result.stderr
 
 
 def test_absent_d4rl_data_names_the_commands_that_get_it(train_command):
