@@ -2,6 +2,7 @@ import logging
 import os
 import shutil
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,8 @@ class CheckpointCallback(Callback):
                     os.fsync(file.fileno())
                 os.replace(temporary, self.last_path)
         except (OSError, RuntimeError) as error:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
             raise CheckpointError(
                 f"could not write a checkpoint at step {trainer.global_step} to {self.folder}: {error}; "
                 f"the checkpoint of step {self._saved_step} is untouched."

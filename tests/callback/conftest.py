@@ -1,0 +1,64 @@
+"""A tiny model and its data, trained in this process as ``diffplan-train`` does it."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from lightning import Callback, Trainer, seed_everything
+from omegaconf import OmegaConf
+
+from diffplan.console import readable_console
+from diffplan.paths import CONF_DIR
+from diffplan.resolvers import register_resolvers
+
+TINY = (
+    "experiment=quickstart",
+    "logger=csv_logger",
+    "source.num_transitions=2000",
+    "window.horizon=8",
+    "backbone.dim=8",
+    "scheduler.num_train_timesteps=4",
+    "datamodule.batch_size=4",
+    "trainer.log_every_n_steps=2",
+)
+
+
+@pytest.fixture(scope="session")
+def tiny_data_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture
+def fit(tmp_path, tiny_data_dir, monkeypatch):
+    """Trains with the given callbacks; returns what a test may want to look at."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+    def run(
+        *callbacks: Callback, overrides=(), max_steps=6, loggers=(), checkpoint: Path | None = None, **trainer_options
+    ) -> SimpleNamespace:
+        register_resolvers()
+        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+            paths = [f"paths.output_dir={tmp_path}", f"paths.data_dir={tiny_data_dir}"]
+            config = compose("train", [*TINY, f"trainer.max_steps={max_steps}", *paths, *overrides])
+        OmegaConf.resolve(config)
+        seed_everything(config.seed, verbose=False)
+        module, datamodule = instantiate(config.module), instantiate(config.datamodule)
+        options = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+        with readable_console():
+            trainer = Trainer(
+                **options | trainer_options,
+                accelerator="cpu",
+                max_epochs=-1,
+                max_steps=max_steps,
+                log_every_n_steps=2,
+                logger=list(loggers),
+                callbacks=list(callbacks),
+                use_distributed_sampler=False,
+                default_root_dir=tmp_path,
+            )
+            trainer.fit(module, datamodule, ckpt_path=checkpoint, weights_only=True)
+        return SimpleNamespace(module=module, datamodule=datamodule, trainer=trainer, config=config)
+
+    return run
