@@ -187,7 +187,8 @@ def test_sigterm_during_the_last_evaluation_is_no_finished_run(train_command):
     time.sleep(1.0)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
-    assert process.returncode == 143
+    # A shell reports both as 143.
+    assert process.returncode in (143, -signal.SIGTERM)
     (run_dir,) = train_command.run_dirs
     assert not (run_dir / "results.json").exists()
     assert train_command(*overrides).returncode == 0
