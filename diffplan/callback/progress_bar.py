@@ -5,14 +5,13 @@ from lightning.pytorch.callbacks import RichProgressBar
 
 
 class ProgressBar(RichProgressBar):
-    """Lightning's rich progress bar with steps done, steps per second, time left and the loss; no version number."""
+    """Lightning's rich progress bar with steps done, time left, steps per second and the loss, on one line of 80 columns."""
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """Leaves out the logger's version number."""
+        """Keeps the loss; the bar has its own speed."""
         metrics = super().get_metrics(trainer, pl_module)
-        metrics.pop("v_num", None)
-        return {str(name).removeprefix("train/"): value for name, value in metrics.items()}
+        return {"loss": metrics["train/loss"]} if "train/loss" in metrics else {}
 
     def _get_train_description(self, current_epoch: int) -> str:
-        # A run counts steps; it has one endless epoch.
+        # Training is one pass over an endless stream, so an epoch number would say nothing.
         return "Training"
