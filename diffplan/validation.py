@@ -3,7 +3,7 @@
 import difflib
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from beartype.door import is_bearable
@@ -17,29 +17,37 @@ from diffplan.paths import CONF_DIR
 _HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 
 
-def check_config(config: DictConfig, known_keys: set[str]) -> None:
+def check_config(config: DictConfig, plain_settings: Mapping[str, Any], groups: Collection[str]) -> None:
     """Refuses what a constructor would not take.
 
     Args:
         config: The composed config.
-        known_keys: Keys the command has at its top level.
+        plain_settings: The command's settings of one value and the type each must have.
+        groups: The command's groups.
 
     Raises:
         ConfigError: naming the first wrong key, and the one that was probably meant.
     """
+    known_keys = {*plain_settings, *groups}
     for key in map(str, config):
         if key not in known_keys:
             raise ConfigError(f"there is no setting {key!r}{_suggest(key, known_keys)}")
+    for key, hint in plain_settings.items():
+        if OmegaConf.is_missing(config, key):
+            raise ConfigError(f"{key} must be given.")
+        if not OmegaConf.is_interpolation(config, key):
+            _check_value(config[key], hint, key)
+    resolved = config.copy()
     try:
-        OmegaConf.resolve(config.copy())
+        OmegaConf.resolve(resolved)
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).splitlines()[0]) from error
     for key in map(str, config):
         _check_group(config[key], key)
     # A wrong value is named where it was written, not where it is referred to.
-    for follows_references in (False, True):
-        for key in map(str, config):
-            _check_node(config[key], key, follows_references)
+    for values in (config, resolved):
+        for key in map(str, values):
+            _check_node(values[key], key)
 
 
 def _check_group(node: Any, group: str) -> None:
@@ -54,20 +62,20 @@ def _check_group(node: Any, group: str) -> None:
             raise ConfigError(f"{group} has no setting {key!r}{_suggest(key, known)}")
 
 
-def _check_node(node: Any, path: str, follows_references: bool) -> None:
+def _check_node(node: Any, path: str) -> None:
     if isinstance(node, ListConfig):
         for index, item in enumerate(node):
-            _check_node(item, f"{path}[{index}]", follows_references)
+            _check_node(item, f"{path}[{index}]")
     if not isinstance(node, DictConfig):
         return
     if "_target_" in node:
-        _check_call(node, path, follows_references)
+        _check_call(node, path)
     for key in map(str, node):
-        if not OmegaConf.is_missing(node, key) and (follows_references or not OmegaConf.is_interpolation(node, key)):
-            _check_node(node[key], f"{path}.{key}", follows_references)
+        if not OmegaConf.is_missing(node, key) and not OmegaConf.is_interpolation(node, key):
+            _check_node(node[key], f"{path}.{key}")
 
 
-def _check_call(node: DictConfig, path: str, follows_references: bool) -> None:
+def _check_call(node: DictConfig, path: str) -> None:
     try:
         target = get_object(node._target_)
     except Exception as error:
@@ -84,7 +92,7 @@ def _check_call(node: DictConfig, path: str, follows_references: bool) -> None:
             raise ConfigError(f"{path} has no setting {key!r}{_suggest(key, set(parameters))}")
         if OmegaConf.is_missing(node, key):
             raise ConfigError(f"{path}.{key} must be given.")
-        if follows_references or not OmegaConf.is_interpolation(node, key):
+        if not OmegaConf.is_interpolation(node, key):
             _check_value(node[key], hints.get(key), f"{path}.{key}")
     required = [
         name

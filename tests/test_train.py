@@ -125,6 +125,7 @@ def test_a_second_process_in_the_run_folder_is_refused(finished):
         assert f"another process is working in {finished.run_dir}" in sentence(finished())
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_is_no_checkpoint_is_one_sentence(finished, train_command):
     shutil.copytree(finished.folder / "runs", train_command.folder / "runs")
     checkpoint = checkpoint_of(train_command)
@@ -159,7 +160,7 @@ def test_a_full_disk_stops_with_one_sentence_and_the_last_checkpoint_intact(fini
 @pytest.mark.parametrize("accumulate", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_sigterm_saves_exits_143_and_the_same_command_continues(train_command, accumulate):
     overrides = (
-        "trainer.max_steps=150",
+        "trainer.max_steps=80",
         f"trainer.accumulate_grad_batches={accumulate}",
         "callbacks.checkpoint.every_n_steps=10000",
         "callbacks.rollout.every_n_steps=0",
@@ -171,12 +172,12 @@ def test_sigterm_saves_exits_143_and_the_same_command_continues(train_command, a
     assert process.returncode == 143, stderr
     assert "Traceback" not in stderr
     stopped = read_checkpoint(checkpoint_of(train_command))["global_step"]
-    assert 5 <= stopped < 150
+    assert 5 <= stopped < 80
 
     result = train_command(*overrides)
     assert result.returncode == 0, result.stderr
     assert f"step {stopped}" in (train_command.run_dirs[0] / "train.log").read_text()
-    assert read_checkpoint(checkpoint_of(train_command))["global_step"] == 150
+    assert read_checkpoint(checkpoint_of(train_command))["global_step"] == 80
 
 
 @pytest.mark.slow

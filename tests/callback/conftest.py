@@ -7,7 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from lightning import Callback, Trainer, seed_everything
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from diffplan.console import readable_console
 from diffplan.paths import CONF_DIR
@@ -30,6 +30,20 @@ def tiny_data_dir(tmp_path_factory):
     return tmp_path_factory.mktemp("data")
 
 
+def composed(folder: Path, data_dir: Path, *overrides: str) -> DictConfig:
+    register_resolvers()
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        config = compose("train", [*TINY, f"paths.output_dir={folder}", f"paths.data_dir={data_dir}", *overrides])
+    OmegaConf.resolve(config)
+    return config
+
+
+@pytest.fixture
+def config(tmp_path, tiny_data_dir):
+    """The settings of a tiny run."""
+    return composed(tmp_path, tiny_data_dir)
+
+
 @pytest.fixture
 def fit(tmp_path, tiny_data_dir, monkeypatch):
     """Trains with the given callbacks; returns what a test may want to look at."""
@@ -38,11 +52,7 @@ def fit(tmp_path, tiny_data_dir, monkeypatch):
     def run(
         *callbacks: Callback, overrides=(), max_steps=6, loggers=(), checkpoint: Path | None = None, **trainer_options
     ) -> SimpleNamespace:
-        register_resolvers()
-        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-            paths = [f"paths.output_dir={tmp_path}", f"paths.data_dir={tiny_data_dir}"]
-            config = compose("train", [*TINY, f"trainer.max_steps={max_steps}", *paths, *overrides])
-        OmegaConf.resolve(config)
+        config = composed(tmp_path, tiny_data_dir, f"trainer.max_steps={max_steps}", *overrides)
         seed_everything(config.seed, verbose=False)
         module, datamodule = instantiate(config.module), instantiate(config.datamodule)
         options = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
@@ -59,6 +69,6 @@ def fit(tmp_path, tiny_data_dir, monkeypatch):
                 default_root_dir=tmp_path,
             )
             trainer.fit(module, datamodule, ckpt_path=checkpoint, weights_only=True)
-        return SimpleNamespace(module=module, datamodule=datamodule, trainer=trainer, config=config)
+        return SimpleNamespace(module=module, datamodule=datamodule, trainer=trainer)
 
     return run

@@ -19,9 +19,8 @@ from diffplan.logger.wandb_logger import WandbLogger
 
 
 @pytest.fixture
-def make_rollouts(fit, tmp_path):
+def make_rollouts(config, tmp_path):
     def make(**options) -> RolloutCallback:
-        config = fit(max_steps=1).config
         settings = {
             "env_id": config.task.env_id,
             "planner": instantiate(config.planner),
