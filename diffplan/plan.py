@@ -1,6 +1,5 @@
 """``diffplan-plan``: evaluates any checkpoint with any planner settings; needs no dataset."""
 
-import logging
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -9,12 +8,24 @@ from diffplan.command import run_command
 from diffplan.errors import TaskMismatchError
 from diffplan.resolvers import checkpoint_file
 
-TOP_LEVEL_KEYS = {
-    "checkpoint", "scheduler", "sampler", "planner", "num_episodes", "first_seed", "protocols", "num_videos", "device",
-    "logger", "paths", "task", "prediction_type", "name", "seed", "project", "ablation", "group", "job_type", "tags",
-}  # fmt: skip
-
-_LOGGER = logging.getLogger(__name__)
+PLAIN_SETTINGS = {
+    "checkpoint": str,
+    "num_episodes": int,
+    "first_seed": int,
+    "protocols": list[str],
+    "num_videos": int,
+    "num_threads": int | None,
+    "device": str | None,
+    "prediction_type": str,
+    "name": str,
+    "seed": int,
+    "project": str,
+    "ablation": str,
+    "group": str,
+    "job_type": str,
+    "tags": list[str],
+}
+GROUPS = ("task", "scheduler", "sampler", "planner", "logger", "paths")
 
 
 def plan(config: DictConfig) -> dict[str, float]:
@@ -52,7 +63,9 @@ def plan(config: DictConfig) -> dict[str, float]:
     config.prediction_type = predicts
     if config.scheduler is None:
         config.scheduler = trained.scheduler
-    check_config(config, TOP_LEVEL_KEYS)
+    check_config(config, PLAIN_SETTINGS, GROUPS)
+    if config.num_threads is not None:
+        torch.set_num_threads(config.num_threads)
     device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     task = config.task
     with RunDir(Path(config.paths.run_dir)) as run_dir:

@@ -34,6 +34,7 @@ _UNNAMED_KEYS = (
     "job_type",
     "resume",
     "checkpoint",
+    "num_threads",
 )
 _UNNAMED_PREFIXES = ("paths", "logger", "trainer", "callbacks", "hydra", "debug")
 

@@ -13,11 +13,22 @@ if TYPE_CHECKING:
     from diffplan.logger.base import AbstractRunLogger
     from diffplan.run_dir import RunDir
 
-TOP_LEVEL_KEYS = {
+PLAIN_SETTINGS = {
+    "name": str,
+    "seed": int,
+    "prediction_type": str,
+    "num_threads": int | None,
+    "resume": bool,
+    "project": str,
+    "ablation": str,
+    "group": str,
+    "job_type": str,
+    "tags": list[str],
+}
+GROUPS = (
     "task", "source", "normalizer", "window", "datamodule", "backbone", "scheduler", "conditioning", "loss", "sampler",
     "planner", "optimizer", "learning_rate_schedule", "average", "module", "callbacks", "logger", "trainer", "paths",
-    "name", "seed", "prediction_type", "resume", "project", "ablation", "group", "job_type", "tags",
-}  # fmt: skip
+)  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +47,9 @@ def train(config: DictConfig) -> dict[str, float]:
     """
     from diffplan.validation import check_config
 
-    check_config(config, TOP_LEVEL_KEYS)
+    check_config(config, PLAIN_SETTINGS, GROUPS)
     # torch and Lightning take seconds to import; a mistyped option should not wait for them.
+    import torch
     from hydra.utils import instantiate
     from lightning import seed_everything
     from lightning.pytorch.utilities import rank_zero_only
@@ -50,6 +62,8 @@ def train(config: DictConfig) -> dict[str, float]:
 
     resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     instantiate(config.task)
+    if config.num_threads is not None:
+        torch.set_num_threads(config.num_threads)
     with RunDir(Path(config.paths.run_dir), locks=getattr(rank_zero_only, "rank", 0) == 0) as run_dir:
         results = run_dir.results()
         if config.resume and results is not None and results.step >= config.trainer.max_steps:

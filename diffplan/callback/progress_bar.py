@@ -5,7 +5,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 
 
 class ProgressBar(RichProgressBar):
-    """Lightning's rich progress bar with steps done, time left, steps per second and the loss, on one line of 80 columns."""
+    """Lightning's rich progress bar with steps, time left, speed and loss on one line."""
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """Keeps the loss; the bar has its own speed."""

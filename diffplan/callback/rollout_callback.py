@@ -5,7 +5,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from diffplan.env.rollout import Planner
+from diffplan.env.rollout import PROTOCOLS, Planner
 from diffplan.errors import ConfigError
 from diffplan.evaluation import Evaluation, evaluate
 from diffplan.logger.base import AbstractRunLogger
@@ -53,6 +53,8 @@ class RolloutCallback(Callback):
     ) -> None:
         if num_episodes < 1 or num_final_episodes < 1 or not protocols:
             raise ConfigError("callbacks.rollout needs at least one episode and one protocol.")
+        if unknown := set(protocols) - set(PROTOCOLS):
+            raise ConfigError(f"callbacks.rollout.protocols may hold {', '.join(PROTOCOLS)}; got {', '.join(unknown)}.")
         # A single word on the command line is a list of one.
         protocols = [protocols] if isinstance(protocols, str) else list(protocols)
         if not set(protocols) <= _PROTOCOLS:

@@ -13,6 +13,7 @@ from diffplan.env.make_env import make_env
 from diffplan.env.score import latched_returns
 from diffplan.errors import ActionError, ConfigError
 
+PROTOCOLS = ("single_task", "multi2d")
 _MAX_FRAMES = 150
 
 
@@ -147,10 +148,12 @@ def rollout(
 
     Raises:
         EnvironmentIdError: no environment has this id.
-        ConfigError: no seeds, no step limit, an index in ``render`` without an environment, or a task without a target
-            under ``multi2d``.
+        ConfigError: an unknown protocol, no seeds, no step limit, an index in ``render`` without an environment, or a
+            task without a target under ``multi2d``.
         ActionError: the planner returned actions of the wrong shape or not finite.
     """
+    if protocol not in PROTOCOLS:
+        raise ConfigError(f"A protocol must be one of {', '.join(PROTOCOLS)}; got {protocol!r}.")
     if not seeds or any(index not in range(len(seeds)) for index in render):
         raise ConfigError(f"A rollout needs seeds and renders some of them; got {len(seeds)} seeds, {list(render)}.")
     envs = [make_env(env_id, "rgb_array" if index in render else None) for index in range(len(seeds))]
