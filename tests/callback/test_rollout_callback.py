@@ -132,7 +132,7 @@ def test_a_finished_training_is_evaluated_again_without_a_step(fit, make_rollout
     [
         ({"num_episodes": 0}, "at least one episode"),
         ({"protocols": []}, "one protocol"),
-        ({"protocols": "single"}, "must be out of multi2d, single_task"),
+        ({"protocols": "single"}, "may hold single_task, multi2d; got single."),
     ],
 )
 def test_an_evaluation_of_nothing_is_refused(make_rollouts, options, message):
