@@ -50,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def list_datasets(arguments: argparse.Namespace) -> None:
     """Shows every published data set and what lies on disk."""
-    table = Table("data set", "rows", "published MB", "on disk", box=None, pad_edge=False)
+    table = Table("data set", "rows", "published MB", box=None, pad_edge=False)
+    table.add_column("on disk", overflow="fold")
     for entry in catalog().values():
         file = D4RLSource(entry.name, data_dir=arguments.data_dir).find()
         table.add_row(entry.name, _number(entry.num_transitions), _megabytes(entry.num_bytes), _place(file))

@@ -53,16 +53,7 @@ def plan(config: DictConfig) -> dict[str, float]:
     path = checkpoint_file(config.checkpoint)
     checkpoint = read_checkpoint(path)
     trained = checkpoint_config(checkpoint)
-    for key in ("task", "name", "seed"):
-        config[key] = trained[key]
-    predicts = trained.scheduler.prediction_type
-    if config.prediction_type not in (None, predicts):
-        raise TaskMismatchError(
-            f"the network in {path} was trained to predict {predicts}, not {config.prediction_type}."
-        )
-    config.prediction_type = predicts
-    if config.scheduler is None:
-        config.scheduler = trained.scheduler
+    _take_from_checkpoint(config, trained)
     check_config(config, PLAIN_SETTINGS, GROUPS)
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
@@ -96,6 +87,18 @@ def plan(config: DictConfig) -> dict[str, float]:
 def main() -> None:
     """Entry point of ``diffplan-plan``."""
     run_command("diffplan-plan", "plan", plan)
+
+
+def _take_from_checkpoint(config: DictConfig, trained: DictConfig) -> None:
+    """Fills in what the checkpoint decides."""
+    for key in ("task", "name", "seed"):
+        config[key] = trained[key]
+    predicts = trained.scheduler.prediction_type
+    if config.prediction_type not in (None, predicts):
+        raise TaskMismatchError(f"the checkpoint was trained to predict {predicts}, not {config.prediction_type}.")
+    config.prediction_type = predicts
+    if config.scheduler is None:
+        config.scheduler = trained.scheduler
 
 
 if __name__ == "__main__":
