@@ -24,6 +24,8 @@ from diffplan.paths import CONF_DIR
 from diffplan.resolvers import register_resolvers
 
 _MISTAKES = (DiffplanError, HydraException, OmegaConfBaseException)
+# Hydra makes the run's folder before a command begins.
+_UNUSABLE_FOLDER = (PermissionError, NotADirectoryError, FileExistsError)
 
 
 def run_command(name: str, config_name: str, function: Callable[[DictConfig], Any]) -> None:
@@ -56,6 +58,10 @@ def run_command(name: str, config_name: str, function: Callable[[DictConfig], An
             if wants_traceback:
                 raise
             sys.exit(f"{name}: {_sentence(error, config_name)}")
+        except _UNUSABLE_FOLDER as error:
+            if wants_traceback:
+                raise
+            sys.exit(f"{name}: cannot write to {error.filename}: {error.strerror}; choose another paths.output_dir=...")
 
 
 @contextmanager
