@@ -1,7 +1,6 @@
 """The folder of one run: who is working in it, where to continue, and whether it is finished."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +9,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from diffplan.errors import ConfigError, LockedError
+from diffplan.report.atomic_write import write_atomically
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,4 @@ class RunDir:
 
     def finish(self, results: Results) -> None:
         """Leaves the final scores, whole or not at all."""
-        temporary = self.results_path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(asdict(results), indent=1))
-        os.replace(temporary, self.results_path)
+        write_atomically(self.results_path, json.dumps(asdict(results), indent=1).encode())
