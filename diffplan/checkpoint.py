@@ -13,31 +13,35 @@ from omegaconf import DictConfig, OmegaConf
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from diffplan.backbone import AbstractBackbone
+from diffplan.backbone import AbstractBackbone, ValueUnet
 from diffplan.conditioning import AbstractConditioning
 from diffplan.errors import CheckpointError
-from diffplan.loss import DenoisingLoss
-from diffplan.module import DiffuserModule, ExponentialMovingAverage
+from diffplan.loss import DenoisingLoss, ValueLoss
+from diffplan.module import AbstractTrajectoryModule, DiffuserModule, ExponentialMovingAverage, ValueModule
 from diffplan.normalizer import AbstractNormalizer
 from diffplan.resolvers import register_resolvers
+from diffplan.return_target import ReturnTarget
 from diffplan.task import Task
 
 # What a checkpoint may ask to be built. Its config is data from outside: anything else in it is refused by name. The
 # packages alone would not do, since every module reaches others through its imports (``....temporal_unet.torch.save``).
 _ALLOWED_PACKAGES = ("diffplan.", "diffusers.", "torch.optim.")
 _ALLOWED_CLASSES = (
-    DiffuserModule,
+    AbstractTrajectoryModule,
     AbstractBackbone,
+    ValueUnet,
     SchedulerMixin,
     AbstractConditioning,
     DenoisingLoss,
+    ValueLoss,
+    ReturnTarget,
     AbstractNormalizer,
     Optimizer,
     LRScheduler,
     ExponentialMovingAverage,
     Task,
 )
-_BUILT_PARTS = ("module", "scheduler", "task")
+_BUILT_PARTS = ("module", "critic", "scheduler", "task")
 # Learning-rate schedules that are functions.
 _SCHEDULE_FUNCTIONS = "diffusers.optimization"
 
@@ -79,16 +83,40 @@ def checkpoint_config(checkpoint: dict[str, Any]) -> DictConfig:
 
 
 def load_module(path: Path | str) -> DiffuserModule:
-    """Rebuilds a trained module from its checkpoint's path alone, on the CPU, in evaluation mode.
+    """Rebuilds a trained denoiser from its checkpoint's path alone, on the CPU, in evaluation mode.
 
     Raises:
         CheckpointError: it cannot be read, names something that may not be built, or its weights do not fit its config.
     """
+    module = _load(path, "module")
+    if not isinstance(module, DiffuserModule):
+        raise CheckpointError(f"{path} holds a critic where a denoiser is needed.")
+    return module
+
+
+def load_critic(path: Path | str) -> ValueModule:
+    """Rebuilds a trained critic from its checkpoint's path alone, on the CPU, in evaluation mode.
+
+    Raises:
+        CheckpointError: it cannot be read, names something that may not be built, or its weights do not fit its config.
+    """
+    module = _load(path, "critic")
+    if not isinstance(module, ValueModule):
+        raise CheckpointError(f"{path} holds a denoiser where a critic is needed.")
+    return module
+
+
+def _load(path: Path | str, wanted: str) -> AbstractTrajectoryModule:
     checkpoint = read_checkpoint(path)
+    # What a checkpoint holds is told by its weights: only a critic has a range of returns.
+    held = "critic" if "value_offset" in checkpoint["state_dict"] else "module"
     register_resolvers()
     try:
-        module = instantiate({**checkpoint_config(checkpoint)["module"], "compile": False})
-        module.load_state_dict(checkpoint["state_dict"])
+        config = checkpoint_config(checkpoint)
+        node = config["critic"]["module"] if held == "critic" else config["module"]
+        module = instantiate({**node, "compile": False})
+        if held == wanted:
+            module.load_state_dict(checkpoint["state_dict"])
     except CheckpointError:
         raise
     except Exception as error:

@@ -28,15 +28,23 @@ _MISTAKES = (DiffplanError, HydraException, OmegaConfBaseException)
 _UNUSABLE_FOLDER = (PermissionError, NotADirectoryError, FileExistsError)
 
 
-def run_command(name: str, config_name: str, function: Callable[[DictConfig], Any]) -> None:
+def run_command(
+    name: str,
+    config_name: str,
+    function: Callable[[DictConfig], Any],
+    implied: Callable[[list[str]], list[str]] | None = None,
+) -> None:
     """Composes the config from the command line and calls ``function``; exits 1 with one sentence on a mistake.
 
     Args:
         name: The command, for its error messages.
         config_name: Primary config in ``conf``.
         function: Takes the composed config.
+        implied: Says which overrides follow from those that were given.
     """
     register_resolvers()
+    if implied is not None:
+        sys.argv += implied(sys.argv[1:])
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
 
     @functools.wraps(function)

@@ -1,29 +1,35 @@
-"""The command ``diffplan-data``: lists, fetches, generates, inspects and verifies data sets."""
+"""The command ``diffplan-data``: lists, fetches, generates, collects, inspects and verifies data sets."""
 
 import argparse
 import logging
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from diffplan.errors import DataError, DataNotFoundError, DiffplanError
-from diffplan.source.base import Episode
+from diffplan.errors import ConfigError, DataError, DataNotFoundError, DiffplanError
 from diffplan.source.catalog import cache_dir, catalog, dataset, dataset_url, suggestion
 from diffplan.source.catalog_entry import CatalogEntry
-from diffplan.source.d4rl_arrays import D4RLArrays
 from diffplan.source.d4rl_file import check_keys, count_rows, file_sha256, list_arrays, read_d4rl_file
 from diffplan.source.d4rl_source import D4RLSource
 from diffplan.source.download import download
+from diffplan.source.inspection_tables import episode_table, statistics_table
+from diffplan.source.locomotion_recipe import LocomotionRecipe
 from diffplan.source.provenance import provenance
-from diffplan.source.segmentation import segment_by_flags, segment_by_goal_departure
-from diffplan.source.statistics import column_statistics
 
 console = Console(highlight=False)
+_COLLECT_NUMBERS = {
+    "seed": "seed of training and collection",
+    "train_steps": "environment steps of the training, after which the policy is the expert",
+    "hidden_width": "units of each of the policy's two hidden layers",
+    "batch_size": "transitions in a gradient step",
+    "learning_starts": "steps with random actions before the first gradient step",
+    "evaluate_every": "steps between evaluations, at which everything is saved",
+    "evaluation_episodes": "episodes in an evaluation",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -104,6 +110,22 @@ def generate(arguments: argparse.Namespace) -> None:
     )
 
 
+def collect(arguments: argparse.Namespace) -> None:
+    """Makes a locomotion data set of one of D4RL's kinds from policies trained here."""
+    from diffplan.source.collect_locomotion import collect_locomotion  # here for the same reason
+
+    policy_paths: dict[str, Path] = {}
+    for given in arguments.policy:
+        part, _, path = given.partition("=")
+        if not part or not path:
+            raise ConfigError(f"--policy must be PART=ZIP such as expert=policy.zip, got {given!r}.")
+        policy_paths[part] = Path(path).expanduser()
+    numbers = {name: getattr(arguments, name) for name in _COLLECT_NUMBERS}
+    recipe = LocomotionRecipe(arguments.name, arguments.rows, arguments.medium_score, policy_paths, **numbers)
+    for line in collect_locomotion(recipe, arguments.data_dir):
+        console.print(line, soft_wrap=True)
+
+
 def inspect(arguments: argparse.Namespace) -> None:
     """Shows what is in a file: arrays, episodes, statistics beside the published ones, metadata."""
     path, entry = _resolve(arguments.dataset, arguments.data_dir)
@@ -116,8 +138,8 @@ def inspect(arguments: argparse.Namespace) -> None:
     for name, (shape, dtype) in list_arrays(path).items():
         shapes.add_row(name, str(shape), dtype)
     console.print(shapes, "")
-    console.print(_episode_table(arrays, entry), "")
-    console.print(_statistics_table(arrays, entry))
+    console.print(episode_table(arrays, entry), "")
+    console.print(statistics_table(arrays, entry))
     if arrays.metadata:
         metadata = Table("metadata", box=None, pad_edge=False)
         metadata.add_column("value", overflow="fold")
@@ -163,8 +185,8 @@ def _resolve(name: str, data_dir: str) -> tuple[Path, CatalogEntry | None]:
     if entry is not None:
         path = D4RLSource(name, data_dir=data_dir).find()
         if path is None:
-            regenerated = sorted(Path(data_dir, "regenerated").glob(f"{name}-*.hdf5"))
-            instead = f"name a file, for instance {regenerated[0]}" if regenerated else "name a file"
+            made_here = sorted(Path(data_dir).glob(f"*/{name}-*.hdf5"))
+            instead = f"name a file, for instance {made_here[0]}" if made_here else "name a file"
             raise DataNotFoundError(
                 f"{entry.file_name} of '{name}' is neither in {cache_dir()} nor in {data_dir}; fetch it with "
                 f"`diffplan-data fetch {name}` or {instead}."
@@ -187,50 +209,6 @@ def _guess(path: Path) -> CatalogEntry | None:
         if key in path.name
     ]
     return max(matches, key=lambda match: match[0])[1] if matches else None
-
-
-def _episode_table(arrays: D4RLArrays, entry: CatalogEntry | None) -> Table:
-    table = Table("cut at", "episodes", "terminated", "shortest", "mean", "longest", box=None, pad_edge=False)
-    for column in ("return mean", "std", "best"):
-        table.add_column(column)
-    _add_episodes(table, "flags", segment_by_flags(arrays))
-    if entry is not None and entry.target is not None:
-        _add_episodes(table, "departures", segment_by_goal_departure(arrays, entry.target))
-    return table
-
-
-def _add_episodes(table: Table, label: str, episodes: Iterable[Episode]) -> None:
-    facts = [(len(episode), float(episode.rewards.sum()), episode.terminated) for episode in episodes]
-    lengths = np.array([fact[0] for fact in facts])
-    returns = np.array([fact[1] for fact in facts])
-    table.add_row(
-        label,
-        f"{len(facts):,}",
-        f"{sum(fact[2] for fact in facts):,}",
-        f"{lengths.min():,}",
-        f"{lengths.mean():,.1f}",
-        f"{lengths.max():,}",
-        *(f"{value:,.1f}" for value in (returns.mean(), returns.std(), returns.max())),
-    )
-
-
-def _statistics_table(arrays: D4RLArrays, entry: CatalogEntry | None) -> Table:
-    statistics = column_statistics(arrays)
-    published = entry.statistics if entry is not None else {}
-    table = Table("column", "mean", "std", "min", "max", box=None, pad_edge=False)
-    if published:
-        table.title = "published values in brackets"
-    for name in ("observation", "action", "reward"):
-        for index in range(len(statistics[f"{name}_mean"])):
-            cells = []
-            for quantity in ("mean", "std", "min", "max"):
-                key = f"{name}_{quantity}"
-                cell = f"{statistics[key][index]:.5g}"
-                if key in published and index < len(published[key]):
-                    cell += f" ({published[key][index]:.5g})"
-                cells.append(cell)
-            table.add_row(f"{name} {index}", *cells)
-    return table
 
 
 def _number(value: int | None) -> str:
@@ -267,6 +245,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--seed", type=int, default=0, help="seed of targets and action noise (%(default)s)")
     command.set_defaults(run=generate)
 
+    command = commands.add_parser("collect", parents=[shared], help="train policies and collect locomotion data")
+    _add_collect_arguments(command)
+    command.set_defaults(run=collect)
+
     command = commands.add_parser("inspect", parents=[shared], help="show what is in a data set")
     command.add_argument("dataset", metavar="PATH|NAME", help="file or D4RL id")
     command.set_defaults(run=inspect)
@@ -275,6 +257,19 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("datasets", nargs="+", metavar="PATH|NAME", help="files or D4RL ids")
     command.set_defaults(run=verify)
     return parser
+
+
+def _add_collect_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("name", metavar="NAME", help="for instance hopper-medium-expert-v2")
+    command.add_argument("--rows", type=int, help="most transitions; 1,000,000 per policy by default")
+    score = "D4RL-normalised score at which the policy is medium; the body's by default"
+    command.add_argument("--medium-score", type=float, help=score)
+    policy = "play a policy that stable-baselines3's SAC saved, for instance expert=sac-hopper.zip"
+    command.add_argument("--policy", action="append", default=[], metavar="PART=ZIP", help=policy)
+    for name, meaning in _COLLECT_NUMBERS.items():
+        default = LocomotionRecipe.__dataclass_fields__[name].default
+        flag = f"--{name.replace('_', '-')}"
+        command.add_argument(flag, type=int, default=default, metavar="N", help=f"{meaning} (%(default)s)")
 
 
 if __name__ == "__main__":

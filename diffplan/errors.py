@@ -41,5 +41,9 @@ class EnvironmentIdError(DiffplanError):
     """An environment id that no environment here answers to."""
 
 
+class RenderingError(DiffplanError):
+    """Pictures were asked for on a machine that cannot make them."""
+
+
 class ActionError(DiffplanError):
     """Actions of a planner that an environment cannot execute: not finite, or of the wrong shape."""

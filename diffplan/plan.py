@@ -5,11 +5,13 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from diffplan.command import run_command
-from diffplan.errors import TaskMismatchError
+from diffplan.errors import DiffplanError, TaskMismatchError
+from diffplan.paths import CONF_DIR
 from diffplan.resolvers import checkpoint_file
 
 PLAIN_SETTINGS = {
     "checkpoint": str,
+    "env_id": str | None,
     "num_episodes": int,
     "first_seed": int,
     "protocols": list[str],
@@ -25,7 +27,7 @@ PLAIN_SETTINGS = {
     "job_type": str,
     "tags": list[str],
 }
-GROUPS = ("task", "scheduler", "sampler", "planner", "logger", "paths")
+GROUPS = ("task", "critic", "scheduler", "guide", "sampler", "planner", "logger", "paths")
 
 
 def plan(config: DictConfig) -> dict[str, float]:
@@ -43,7 +45,8 @@ def plan(config: DictConfig) -> dict[str, float]:
     import torch
     from hydra.utils import instantiate
 
-    from diffplan.checkpoint import checkpoint_config, load_module, read_checkpoint
+    from diffplan.checkpoint import checkpoint_config, load_critic, load_module, read_checkpoint
+    from diffplan.env import env_version
     from diffplan.evaluation import evaluate
     from diffplan.report.run_page import write_run_page
     from diffplan.report.score_table import print_scores
@@ -60,7 +63,9 @@ def plan(config: DictConfig) -> dict[str, float]:
     device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     task = config.task
     with RunDir(Path(config.paths.run_dir)) as run_dir:
-        planner = instantiate(config.planner)(load_module(path).to(device).model())
+        critic_path = _critic_file(config.critic.path, path)
+        critic = None if critic_path is None else load_critic(critic_path).to(device).critic()
+        planner = instantiate(config.planner)(load_module(path).to(device).model(), critic)
         loggers = [instantiate(run_logger) for run_logger in config.logger.values()]
         resolved = OmegaConf.to_container(config, resolve=True)
         groups = {"task": task.name, "name": config.name, "seed": config.seed, "ablation": config.ablation}
@@ -74,7 +79,8 @@ def plan(config: DictConfig) -> dict[str, float]:
             )
             evaluation.log(loggers, run_dir.path / "evaluation", checkpoint["global_step"])
             metrics |= evaluation.metrics()
-        run_dir.finish(Results(checkpoint["global_step"], metrics, checkpoint["diffplan"]["data"]))
+        environment = env_version(task.env_id)
+        run_dir.finish(Results(checkpoint["global_step"], metrics, checkpoint["diffplan"]["data"], environment))
         for run_logger in loggers:
             run_logger.finalize("success")
         write_run_page(run_dir.path)
@@ -86,13 +92,39 @@ def plan(config: DictConfig) -> dict[str, float]:
 
 def main() -> None:
     """Entry point of ``diffplan-plan``."""
-    run_command("diffplan-plan", "plan", plan)
+    run_command("diffplan-plan", "plan", plan, implied=_planner_of_checkpoint)
+
+
+def _critic_file(critic: str | None, checkpoint: Path) -> Path | None:
+    """The critic that was named, or the one beside the denoiser, if there is one."""
+    if critic is not None:
+        return checkpoint_file(critic, "critic")
+    beside = checkpoint.parent / "critic.ckpt"
+    return beside if beside.is_file() else None
+
+
+def _planner_of_checkpoint(overrides: list[str]) -> list[str]:
+    """Chooses the kind of planner that the (first) checkpoint was trained with, where none is named."""
+    named = [override.partition("=")[2] for override in overrides if override.startswith("checkpoint=")]
+    if not named or any(override.startswith("planner=") for override in overrides):
+        return []
+    from diffplan.checkpoint import read_checkpoint
+
+    try:
+        config = read_checkpoint(checkpoint_file(named[0].split(",")[0].strip("'\""))).get("diffplan", {})["config"]
+        kind = str(config["planner"]["_target_"]).split(".")[-2]
+    except (DiffplanError, KeyError, TypeError, IndexError):
+        # The command itself will say what is wrong with the checkpoint.
+        return []
+    return [f"planner={kind}"] if (CONF_DIR / "planner" / f"{kind}.yaml").is_file() else []
 
 
 def _take_from_checkpoint(config: DictConfig, trained: DictConfig) -> None:
     """Fills in what the checkpoint decides."""
     for key in ("task", "name", "seed"):
         config[key] = trained[key]
+    if config.env_id is not None:
+        config.task.env_id = config.env_id
     predicts = trained.scheduler.prediction_type
     if config.prediction_type not in (None, predicts):
         raise TaskMismatchError(f"the checkpoint was trained to predict {predicts}, not {config.prediction_type}.")

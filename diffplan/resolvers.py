@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from diffplan.errors import CheckpointError
 
 # What a run's numbers depend on. Where it writes, how it logs and how often it looks are not part of its identity.
-_IDENTITY_GROUPS = ("seed", "module", "datamodule", "loss")
+_IDENTITY_GROUPS = ("seed", "module", "datamodule", "loss", "critic", "stages", "denoiser")
 _IDENTITY_TRAINER_KEYS = (
     "max_steps",
     "accumulate_grad_batches",
@@ -36,6 +36,8 @@ _UNNAMED_KEYS = (
     "checkpoint",
     "num_threads",
 )
+# A task admits one of these, so choosing it changes nothing.
+_UNNAMED_CHOICES = ("planner=guided_planner", "planner=waypoint_planner")
 _UNNAMED_PREFIXES = ("paths", "logger", "trainer", "callbacks", "hydra", "debug")
 
 
@@ -52,18 +54,20 @@ def register_resolvers() -> None:
         OmegaConf.register_new_resolver(name, resolver, replace=True)
 
 
-def checkpoint_file(checkpoint: str) -> Path:
+def checkpoint_file(checkpoint: str, name: str = "last") -> Path:
     """Finds the checkpoint meant by a file or by a run's folder.
+
+    Args:
+        checkpoint: The file or the folder.
+        name: Which one of a folder: ``last`` for the denoiser, ``critic``.
 
     Raises:
         CheckpointError: there is none.
     """
     path = Path(checkpoint)
-    file = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
+    file = path / "checkpoints" / f"{name}.ckpt" if path.is_dir() else path
     if not file.is_file():
-        raise CheckpointError(
-            f"there is no checkpoint at {file}; give checkpoint=<run folder> or checkpoint=<file>.ckpt."
-        )
+        raise CheckpointError(f"there is no checkpoint at {file}; give a run's folder or a .ckpt file.")
     return file
 
 
@@ -98,7 +102,7 @@ def _ablation() -> str:
     changes = []
     for override in HydraConfig.get().overrides.task:
         key = override.split("=", 1)[0].lstrip("+~")
-        if key not in _UNNAMED_KEYS and key.split(".")[0] not in _UNNAMED_PREFIXES:
+        if override not in _UNNAMED_CHOICES and key not in _UNNAMED_KEYS and key.split(".")[0] not in _UNNAMED_PREFIXES:
             changes.append(override.lstrip("+~"))
     text = re.sub(r"[^\w=.,+-]", "-", ",".join(sorted(changes))) or "default"
     # It names folders and W&B groups, which end at 128 letters.

@@ -1,15 +1,15 @@
 """The folder of one run: who is working in it, where to continue, and whether it is finished."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from diffplan.atomic_write import write_atomically
 from diffplan.errors import ConfigError, LockedError
-from diffplan.report.atomic_write import write_atomically
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,14 @@ class Results:
         step: Optimiser steps trained.
         metrics: Of the last evaluation.
         data: Identity of the training data.
+        environment: What the environment's numbers depend on, see ``env_version``; empty in results of before it was
+            recorded.
     """
 
     step: int
     metrics: dict[str, float]
     data: dict[str, Any]
+    environment: dict[str, str] = field(default_factory=dict)
 
 
 class RunDir:
@@ -64,20 +67,20 @@ class RunDir:
         """Scores of the finished run."""
         return self.path / "results.json"
 
-    def checkpoint_to_resume(self, resume: bool) -> Path | None:
-        """Says where to continue.
+    def checkpoint(self, name: str) -> Path:
+        """Where the newest checkpoint of a stage lies: ``last`` of the denoiser, ``critic``."""
+        return self.path / "checkpoints" / f"{name}.ckpt"
+
+    def check_resume(self, resume: bool) -> None:
+        """Refuses to touch a run that is not to be continued.
 
         Raises:
-            ConfigError: the folder holds a run that is not to be continued.
+            ConfigError: there is one.
         """
-        last = self.path / "checkpoints" / "last.ckpt"
-        if not last.exists():
-            return None
-        if not resume:
+        if not resume and any(self.checkpoint(name).exists() for name in ("last", "critic")):
             raise ConfigError(
                 f"{self.path} holds a run already; continue it with resume=true or choose another name=..."
             )
-        return last
 
     def results(self) -> Results | None:
         """The final scores, where the run left them; a broken file counts as none."""

@@ -28,6 +28,10 @@ class Task:
         clip_denoised: Whether each denoised estimate is clipped to [-1, 1].
         train_steps: Optimiser steps.
         paper_scores: The paper's normalised score and its standard error, by protocol; None where it has none.
+        protocols: How episodes are evaluated: ``single_task``, and ``multi2d`` where goals can be drawn.
+        attention: Whether the denoiser has attention.
+        guide_scale: Step size of value guidance, for the released rule; None where plans follow no value.
+        t_stopgrad: Diffusion timesteps below this one are not guided.
     """
 
     name: str
@@ -45,6 +49,10 @@ class Task:
     clip_denoised: bool
     train_steps: int
     paper_scores: Mapping[str, Sequence[float]] | None = field(hash=False)
+    protocols: Sequence[str] = ("single_task",)
+    attention: bool = False
+    guide_scale: float | None = None
+    t_stopgrad: int | None = None
 
     def __post_init__(self) -> None:
         for key in ("observation_dim", "action_dim", "max_episode_steps", "horizon", "diffusion_steps", "train_steps"):
@@ -56,6 +64,7 @@ class Task:
             raise ConfigError("task.segmentation=goal_departure needs task.target, got none; use segmentation=flags.")
         # Lists from a yaml; tuples keep the frozen dataclass hashable.
         object.__setattr__(self, "dim_multipliers", tuple(self.dim_multipliers))
+        object.__setattr__(self, "protocols", tuple(self.protocols))
         if self.paper_scores is not None:
             scores = {protocol: tuple(map(float, score)) for protocol, score in self.paper_scores.items()}
             object.__setattr__(self, "paper_scores", scores)

@@ -1,4 +1,4 @@
-"""``diffplan-train``: data, model, callbacks, trainer, fit; then the scores and where to look."""
+"""``diffplan-train``: data, critic, denoiser, evaluation; then the scores and where to look."""
 
 import logging
 from dataclasses import asdict
@@ -17,6 +17,8 @@ PLAIN_SETTINGS = {
     "name": str,
     "seed": int,
     "prediction_type": str,
+    "stages": list[str],
+    "denoiser": str | None,
     "num_threads": int | None,
     "resume": bool,
     "project": str,
@@ -26,15 +28,16 @@ PLAIN_SETTINGS = {
     "tags": list[str],
 }
 GROUPS = (
-    "task", "source", "normalizer", "window", "datamodule", "backbone", "scheduler", "conditioning", "loss", "sampler",
-    "planner", "optimizer", "learning_rate_schedule", "average", "module", "callbacks", "logger", "trainer", "paths",
+    "task", "source", "normalizer", "window", "datamodule", "backbone", "scheduler", "conditioning", "loss", "critic",
+    "guide", "sampler", "planner", "optimizer", "learning_rate_schedule", "average", "module", "callbacks", "logger",
+    "trainer", "paths",
 )  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
 
 def train(config: DictConfig) -> dict[str, float]:
-    """Trains one model and evaluates it; the same command continues a run that was interrupted.
+    """Trains critic and denoiser and evaluates them; the same command continues a run that was interrupted.
 
     Args:
         config: Composed from ``conf/train.yaml``.
@@ -54,44 +57,33 @@ def train(config: DictConfig) -> dict[str, float]:
     from lightning import seed_everything
     from lightning.pytorch.utilities import rank_zero_only
 
-    from diffplan.callback.provenance_callback import ProvenanceCallback
-    from diffplan.callback.rollout_callback import RolloutCallback
-    from diffplan.checkpoint import read_checkpoint
-    from diffplan.console import readable_console
+    from diffplan.env import env_version
     from diffplan.run_dir import Results, RunDir
+    from diffplan.stage import check_stages, last_step, train_stages
 
+    check_stages(config)
     resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     instantiate(config.task)
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
     with RunDir(Path(config.paths.run_dir), locks=getattr(rank_zero_only, "rank", 0) == 0) as run_dir:
         results = run_dir.results()
-        if config.resume and results is not None and results.step >= config.trainer.max_steps:
+        if config.resume and results is not None and results.step >= last_step(config):
             logger.info(
                 "this run is finished; for other settings of the planner, use diffplan-plan checkpoint=%s", run_dir.path
             )
             _show(run_dir, config, [])
             return results.metrics
-        checkpoint_path = run_dir.checkpoint_to_resume(config.resume)
-        if checkpoint_path is not None:
-            logger.info("continuing %s", checkpoint_path)
-            read_checkpoint(checkpoint_path)
+        run_dir.check_resume(config.resume)
         seed_everything(config.seed, workers=True, verbose=False)
-        module = instantiate(config.module)
         datamodule = instantiate(config.datamodule)
-        callbacks = [instantiate(callback) for callback in config.callbacks.values() if callback is not None]
         loggers = [instantiate(run_logger) for run_logger in config.logger.values()]
         for run_logger in loggers:
             run_logger.log_config(resolved, _groups(config))
-        with readable_console():
-            trainer = instantiate(config.trainer, callbacks=[*callbacks, ProvenanceCallback(resolved)], logger=loggers)
-            trainer.fit(module, datamodule, ckpt_path=checkpoint_path, weights_only=True)
-        metrics: dict[str, float] = {}
-        for callback in callbacks:
-            if isinstance(callback, RolloutCallback):
-                metrics = {key: value for e in callback.final.values() for key, value in e.metrics().items()}
+        trainer, metrics = train_stages(config, resolved, run_dir, datamodule, loggers)
         if trainer.is_global_zero:
-            run_dir.finish(Results(trainer.global_step, metrics, asdict(datamodule.identity)))
+            identity, environment = asdict(datamodule.identity), env_version(config.task.env_id)
+            run_dir.finish(Results(trainer.global_step, metrics, identity, environment))
             _show(run_dir, config, loggers)
     return metrics
 

@@ -50,8 +50,10 @@ class TrajectoryBatch:
         valid: False where a row lies past the end of its episode and was padded.
         number: How many batches came before this one since training began, over all processes the same. The noise
             of a training step is a function of the run's seed and this number, so a resumed run draws the same.
+        returns: Return-to-go of each window's first row; None where no critic is trained.
     """
 
     trajectories: Float[Tensor, "batch horizon transition"]
     valid: Bool[Tensor, "batch horizon"]
     number: int
+    returns: Float[Tensor, " batch"] | None = None

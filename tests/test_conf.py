@@ -15,6 +15,7 @@ from diffplan.module import DiffuserModule
 from diffplan.paths import CONF_DIR
 from diffplan.resolvers import register_resolvers
 from diffplan.validation import check_config
+from tests.test_stage import write_hops
 
 GROUPS = {
     folder.name: [path.stem for path in sorted(folder.glob("*.yaml"))]
@@ -23,15 +24,31 @@ GROUPS = {
 }
 PLAN_ONLY = {"hydra": ["plan"], "paths": ["plan"]}
 WHOLE_CONFIG = ("experiment", "debug")
-TRAIN_GROUPS = {
-    group: [option for option in options if option not in PLAN_ONLY.get(group, [])]
-    for group, options in GROUPS.items()
-    if group not in WHOLE_CONFIG
+# Parts of the critic, which are in every config that has one.
+CRITIC_PARTS = {"backbone": ["value_unet"], "loss": ["value_loss"], "module": ["value_module"]}
+# A task chooses its domain, and these need a task with a value to follow.
+NEEDS_VALUE = {
+    "guide": ["value_guide"],
+    "critic": ["value_critic"],
+    "planner": [option for option in GROUPS["planner"] if option != "waypoint_planner"],
 }
+LEFT_OUT = {
+    group: PLAN_ONLY.get(group, []) + CRITIC_PARTS.get(group, []) + NEEDS_VALUE.get(group, []) for group in GROUPS
+}
+TRAIN_GROUPS = {
+    group: [option for option in options if option not in LEFT_OUT[group]]
+    for group, options in GROUPS.items()
+    if group not in (*WHOLE_CONFIG, "domain")
+}
+MAZES = [task for task in GROUPS["task"] if task.startswith("maze2d")]
+VALUED = [task for task in GROUPS["task"] if task not in MAZES]
 # Composing costs a quarter of a second, so one config tries an option of every group at once.
 ROUNDS = [
-    {group: options[index % len(options)] for group, options in TRAIN_GROUPS.items()}
-    for index in range(max(map(len, TRAIN_GROUPS.values())))
+    {group: options[index % len(options)] for group, options in {**TRAIN_GROUPS, "task": MAZES}.items()}
+    for index in range(max(len(MAZES), *(len(options) for group, options in TRAIN_GROUPS.items() if group != "task")))
+] + [
+    {"task": task, **{group: options[index % len(options)] for group, options in NEEDS_VALUE.items()}}
+    for index, task in enumerate(VALUED)
 ]
 REQUIRED = {"minari_source": ["source.dataset_id=D4RL/pointmaze/umaze-v2"]}
 LIGHT = ("backbone.dim=8", "scheduler.num_train_timesteps=4")
@@ -54,10 +71,40 @@ def built_nodes(config: DictConfig, group: str) -> list[DictConfig]:
 def test_every_option_of_every_group_has_its_turn():
     assert {"task", "source", "backbone", "scheduler", "module"} <= set(TRAIN_GROUPS)
     for group, options in TRAIN_GROUPS.items():
-        assert {choices[group] for choices in ROUNDS} == set(options)
+        assert {choices.get(group) for choices in ROUNDS} >= set(options) - set(NEEDS_VALUE.get(group, ()))
+    for group, options in NEEDS_VALUE.items():
+        assert {choices.get(group) for choices in ROUNDS} >= set(options)
 
 
-@pytest.mark.parametrize("choices", ROUNDS, ids=lambda choices: choices["task"])
+@pytest.mark.parametrize(("group", "options"), CRITIC_PARTS.items())
+def test_the_critic_s_parts_are_in_its_config(group, options):
+    critic = composed(f"task={VALUED[0]}").critic
+    assert critic[group]._target_.split(".")[-2] in options
+
+
+def test_every_domain_is_chosen_by_a_task():
+    texts = [(CONF_DIR / "task" / f"{task}.yaml").read_text() for task in VALUED]
+    assert all("domain@_global_.domain: locomotion" in text for text in texts)
+    assert set(GROUPS["domain"]) == {"maze2d", "locomotion"}
+
+
+def test_a_task_alone_chooses_critic_guide_sampler_and_planner():
+    config = composed(f"task={VALUED[0]}")
+    kinds = [config[group]._target_.split(".")[-1] for group in ("guide", "sampler", "planner", "conditioning")]
+    assert kinds == ["ValueGuide", "SampleShiftSampler", "GuidedPlanner", "FirstState"]
+    assert config.critic.module._target_.endswith("ValueModule")
+    assert composed().critic.module is None
+
+
+def test_what_is_said_beats_what_a_task_chooses():
+    config = composed(
+        f"task={VALUED[0]}", "guide=no_guide", "sampler=mean_shift_sampler", "normalizer=limits_normalizer"
+    )
+    kinds = [config[group]._target_.split(".")[-1] for group in ("guide", "sampler", "normalizer")]
+    assert kinds == ["NoGuide", "MeanShiftSampler", "LimitsNormalizer"]
+
+
+@pytest.mark.parametrize("choices", ROUNDS, ids=lambda choices: choices.get("sampler", "") + choices["task"])
 def test_every_option_composes_passes_the_checks_and_is_built(choices, tmp_path):
     required = [override for option in choices.values() for override in REQUIRED.get(option, ())]
     config = composed(*[f"{group}={option}" for group, option in choices.items()], *required, *LIGHT, folder=tmp_path)
@@ -151,11 +198,14 @@ def test_a_key_mistyped_in_a_file_is_refused():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("experiment", GROUPS["experiment"])
-def test_every_experiment_trains_two_steps(train_command, experiment):
+def test_every_experiment_trains_two_steps(train_command, experiment, tmp_path):
+    data = ["source=maze2d_source", "source.num_transitions=3000"]
+    if composed(f"experiment={experiment}").critic.module is not None:
+        write_hops(tmp_path / "hops.hdf5")
+        data = [f"source.path={tmp_path}/hops.hdf5", "critic.max_steps=2"]
     result = train_command(
         f"experiment={experiment}",
-        "source=maze2d_source",
-        "source.num_transitions=3000",
+        *data,
         "logger=csv_logger",
         "trainer=cpu",
         "trainer.max_steps=2",

@@ -13,6 +13,7 @@ import pytest
 
 import diffplan
 from diffplan.data import main
+from diffplan.source.d4rl_file import file_sha256, read_metadata
 
 REPOSITORY = Path(diffplan.__file__).parents[1]
 MAZE = "maze2d-umaze-sparse-v1.hdf5"
@@ -269,3 +270,37 @@ def test_the_command_loads_neither_torch_nor_a_simulator():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
     assert result.stdout == "[]\n"
+
+
+def test_every_argument_of_a_collection_reaches_its_file(tmp_path, capsys):
+    numbers = {"hidden-width": 6, "batch-size": 7, "learning-starts": 8, "evaluate-every": 9, "evaluation-episodes": 2}
+    flags = [str(word) for name, value in numbers.items() for word in (f"--{name}", value)]
+    flags += ["--rows", "150", "--seed", "3", "--train-steps", "40", "--medium-score", "-50.5"]
+    assert main(["collect", "hopper-medium-expert-v2", *flags, "--data-dir", str(tmp_path)]) == 0
+    (path,) = tmp_path.glob("collected/*.hdf5")
+    metadata = read_metadata(path)
+    for name, value in numbers.items():
+        assert metadata[f"training/{name.replace('-', '_')}"] == value
+    assert (metadata["max_transitions"], metadata["seed"], metadata["training/seed"]) == (150, 3, 3)
+    assert (metadata["training/train_steps"], metadata["training/medium_score"]) == (40, -50.5)
+    output = capsys.readouterr().out
+    assert f"diffplan-train task=hopper-medium-expert-v2 source.path={path}" in output
+    assert file_sha256(path) in output
+
+
+def test_a_collected_file_is_inspected_and_verified(tmp_path, capsys):
+    assert main(["collect", "hopper-random-v2", "--rows", "200", "--data-dir", str(tmp_path)]) == 0
+    (path,) = tmp_path.glob("collected/*.hdf5")
+    assert main(["inspect", str(path)]) == 0
+    assert main(["verify", str(path)]) == 0
+    output = capsys.readouterr().out
+    assert "kind collected, taken for hopper-random-v2" in output
+    for key in ("generator", "normalized_score_mean", "environment/corrections", "environment/mujoco"):
+        assert key in output
+    assert f"{path} is sound" in output
+
+
+@pytest.mark.parametrize("given", ["medium", "medium=", "=policy.zip"])
+def test_a_policy_without_part_or_file_is_refused(tmp_path, capsys, given):
+    assert main(["collect", "hopper-medium-v2", "--policy", given, "--data-dir", str(tmp_path)]) == 1
+    assert "ConfigError: --policy must be PART=ZIP" in capsys.readouterr().err

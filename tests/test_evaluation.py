@@ -6,8 +6,11 @@ import pytest
 from PIL import Image
 
 from diffplan.env import Rollout
-from diffplan.evaluation import Evaluation, evaluate
+from diffplan.env.moments import ImaginedMoment
+from diffplan.errors import RenderingError
+from diffplan.evaluation import Evaluation, _frames_per_second, evaluate
 from diffplan.logger.csv_logger import CsvLogger
+from diffplan.return_target import ReturnTarget
 
 
 class StraightPlanner:
@@ -96,9 +99,130 @@ def test_the_table_has_one_row_an_episode():
     assert (second["seed"], second["steps_to_goal"], second["score"]) == (8, None, 0.0)
 
 
-def test_a_task_without_a_goal_has_a_table_too():
-    columns, rows = evaluation(targets=None).table()
-    assert math.isnan(rows[0][list(columns).index("goal_x")])
+def locomotion(**changes) -> Evaluation:
+    """Two hops: one that fell after 3 steps, one that went on for 4; rewards as in the maze."""
+    ended = np.array([True, False])
+    fields = {
+        "env_id": "hopper-medium-v2", "protocol": "single_task", "targets": None, "starts": np.zeros((2, 11)),
+        "observations": np.zeros((2, 5, 11)), "actions": np.zeros((2, 4, 3)), "plans": None,
+        "rewards": np.array([[1.0, 2.0, 4.0, 0.0], [1.0, 1.0, 1.0, 1.0]]), "reached": np.zeros((2, 4), dtype=bool),
+        "lengths": np.array([3, 4]), "terminated": ended, "truncated": ~ended, "planning_seconds": 1.4,
+        "planning_cpu_seconds": 2.1,
+    }  # fmt: skip
+    rollout = make_rollout(**(fields | changes))
+    return Evaluation(rollout, 10.0 * rollout.returns, None)
+
+
+# Returns are [1, 0, -4] and [1.875, 1.75, 1.5], of which the critic misses each by 2, and 1, which is not counted.
+CRITIC = {
+    "values": np.array([[3.0, 2.0, -2.0, np.nan], [3.875, 3.75, 3.5, 9.0]]),
+    "value_target": ReturnTarget(0.5, -8.0),
+    "decision_flops": 2.5e9,
+}
+
+
+def test_without_a_goal_the_metrics_are_about_episodes_critic_and_cost():
+    metrics = locomotion(**CRITIC).metrics()
+    assert metrics == {
+        "eval/single_task/normalized_score_mean": 55.0,
+        "eval/single_task/normalized_score_stderr": pytest.approx(15.0 / math.sqrt(2)),
+        "eval/single_task/return_mean": 5.5,
+        "eval/single_task/num_episodes": 2.0,
+        "eval/single_task/planning_seconds": 1.4,
+        "eval/single_task/decision_seconds": pytest.approx(0.2),
+        "eval/single_task/episode_length_mean": 3.5,
+        "eval/single_task/termination_rate": 0.5,
+        "eval/single_task/decision_cpu_seconds": pytest.approx(0.3),
+        "eval/single_task/decision_gflop": 2.5,
+        "eval/single_task/value_correlation": pytest.approx(1.0),
+        "eval/single_task/value_bias": pytest.approx(2.0),
+    }
+
+
+def test_without_a_critic_nothing_is_said_of_one():
+    assert not [key for key in locomotion().metrics() if "value" in key or "gflop" in key]
+    assert locomotion().calibration is None
+
+
+def test_without_a_goal_the_table_has_none():
+    columns, rows = locomotion().table()
+    assert dict(zip(columns, rows[0], strict=True)) == {
+        "seed": 7, "return": 7.0, "length": 3, "terminated": True, "score": 70.0,
+    }  # fmt: skip
+
+
+def test_with_a_critic_the_table_has_what_it_promised_and_what_came():
+    columns, rows = locomotion(**CRITIC).table()
+    assert [row[list(columns).index("first_value")] for row in rows] == [3.0, 3.875]
+    assert [row[list(columns).index("discounted_return")] for row in rows] == [1.0, 1.875]
+
+
+@pytest.mark.parametrize("changes", [{}, CRITIC])
+def test_every_logger_takes_the_table_of_a_task_without_goal(tmp_path, changes):
+    logger = CsvLogger(str(tmp_path / "run"))
+    locomotion(**changes).log([logger], tmp_path / "media", 3)
+    (path,) = (tmp_path / "run").rglob("*episodes*.csv")
+    assert path.read_text().splitlines()[1].startswith("7,7.0,3,True")
+
+
+class HoppingPlanner:
+    """Small fixed torques; imagines that the body stays as it is, and values the plan by its height."""
+
+    value_target = ReturnTarget(0.9, -10.0)
+
+    def reset(self, observations, targets, seeds):
+        assert targets is None
+
+    def act(self, observations, active):
+        self.observations = observations
+        return np.tile([0.1, -0.2, 0.3], (len(observations), 1))
+
+    def plans(self):
+        return np.repeat(self.observations[:, None], 9, axis=1)
+
+    def values(self):
+        return self.observations[:, 0].copy()
+
+
+@pytest.mark.slow
+def test_locomotion_is_played_scored_drawn_and_logged(tmp_path):
+    played = evaluate("hopper-medium-v2", HoppingPlanner(), [0, 1], "single_task", -20.27, 3234.3, num_videos=1)
+    assert played.latched_scores is None
+    assert played.rollout.terminated.all()
+    files = played.draw(tmp_path, 9)
+    assert [key.rpartition("/")[2] for key in files] == ["calibration", "imagined", "video"]
+    assert all(path.stat().st_size > 1000 for path in files.values())
+    np.testing.assert_array_equal(played.rollout.values[0, :2], played.rollout.observations[0, :2, 0])
+
+
+def test_states_that_cannot_be_drawn_cost_only_their_picture(tmp_path, caplog, monkeypatch):
+    """The renderer itself is made to fail, as it does on a machine without OpenGL."""
+
+    def fail(*arguments):
+        raise RenderingError("no OpenGL here.")
+
+    monkeypatch.setattr("diffplan.env.locomotion.StatePicture", fail)
+    moments = (ImaginedMoment(0, 0, np.zeros((3, 11))),)
+    logger = CsvLogger(str(tmp_path / "run"))
+    locomotion(moments=moments, **CRITIC).log([logger], tmp_path / "media", 3)
+    assert sorted(path.name for path in (tmp_path / "media").iterdir()) == ["single_task-calibration-step3.png"]
+    assert [record.message for record in caplog.records] == ["Imagined states are not drawn: no OpenGL here."]
+    assert "eval/single_task/return_mean" in (tmp_path / "run" / "metrics.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("step_seconds", "frame_interval", "num_frames", "rate"),
+    [
+        (None, 2, 150, 25.0),  # No step length known: as fast as it goes.
+        (0.008, 8, 126, 15.625),  # Hopper in real time.
+        (0.05, 8, 126, 10.0),  # HalfCheetah in real time would be 2.5 pictures a second.
+        (0.001, 1, 150, 25.0),
+        (0.008, 4, 12, 6.0),  # A fall of a third of a second, in slow motion.
+        (0.008, 4, 2, 4.0),
+    ],
+)
+def test_a_video_runs_in_real_time_where_that_can_be_watched(step_seconds, frame_interval, num_frames, rate):
+    assert _frames_per_second(step_seconds, frame_interval, num_frames) == pytest.approx(rate)
 
 
 @pytest.mark.slow

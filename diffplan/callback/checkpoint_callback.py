@@ -19,22 +19,26 @@ logger = logging.getLogger(__name__)
 
 
 class CheckpointCallback(Callback):
-    """Writes ``last.ckpt``, whole or not at all, so that a run killed anywhere continues from its newest checkpoint.
+    """Writes ``<name>.ckpt``, whole or not at all, so that a run killed anywhere continues from its newest checkpoint.
 
     Written every so many steps, after the last step, and when the process is told to stop (SIGTERM), which then ends
     with exit code 143. A new file replaces the old one only after it is complete and on disk.
 
     Args:
-        folder: Where ``last.ckpt`` lies.
+        folder: Where ``<name>.ckpt`` lies.
+        name: ``last``, or ``critic``.
         every_n_steps: Optimiser steps between two checkpoints.
-        keep_every_n_steps: Keeps ``step=N.ckpt`` at every multiple; None keeps only the last.
+        keep_every_n_steps: Keeps ``step=N.ckpt`` (``critic-step=N.ckpt``) at every multiple; None keeps only the last.
 
     Raises:
         CheckpointError: it cannot be written; the previous one is untouched.
     """
 
-    def __init__(self, folder: str, every_n_steps: int, keep_every_n_steps: int | None = None) -> None:
+    def __init__(
+        self, folder: str, every_n_steps: int, keep_every_n_steps: int | None = None, name: str = "last"
+    ) -> None:
         self.folder = Path(folder)
+        self.name = name
         self.every_n_steps = every_n_steps
         self.keep_every_n_steps = keep_every_n_steps
         self._saved_step = -1
@@ -44,7 +48,11 @@ class CheckpointCallback(Callback):
     @property
     def last_path(self) -> Path:
         """The newest checkpoint."""
-        return self.folder / "last.ckpt"
+        return self.folder / f"{self.name}.ckpt"
+
+    @property
+    def _prefix(self) -> str:
+        return "" if self.name == "last" else f"{self.name}-"
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Takes up gradients that a stopped run had begun to accumulate; nothing new to save yet."""
@@ -70,7 +78,7 @@ class CheckpointCallback(Callback):
         if keep or step % self.every_n_steps == 0 or step == trainer.max_steps:
             self.save(trainer)
         if keep and trainer.is_global_zero:
-            kept = self.folder / f"step={step}.ckpt"
+            kept = self.folder / f"{self._prefix}step={step}.ckpt"
             shutil.copyfile(self.last_path, kept.with_suffix(".tmp"))
             os.replace(kept.with_suffix(".tmp"), kept)
 
@@ -93,8 +101,8 @@ class CheckpointCallback(Callback):
             self._gradients = processes[trainer.global_rank]
 
     def save(self, trainer: Trainer) -> None:
-        """Writes ``last.ckpt`` atomically."""
-        temporary = self.folder / "last.tmp"
+        """Writes the newest checkpoint atomically."""
+        temporary = self.folder / f"{self.name}.tmp"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             trainer.save_checkpoint(temporary, weights_only=False)

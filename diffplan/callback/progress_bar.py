@@ -10,8 +10,10 @@ class ProgressBar(RichProgressBar):
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """Keeps the loss; the bar has its own speed."""
         metrics = super().get_metrics(trainer, pl_module)
-        return {"loss": metrics["train/loss"]} if "train/loss" in metrics else {}
+        loss = metrics.get(f"{getattr(pl_module, 'stage', 'train')}/loss")
+        return {} if loss is None else {"loss": loss}
 
     def _get_train_description(self, current_epoch: int) -> str:
         # Training is one pass over an endless stream, so an epoch number would say nothing.
-        return "Training"
+        is_critic = getattr(self.trainer.lightning_module, "stage", "train") == "critic"
+        return "Critic" if is_critic else "Training"

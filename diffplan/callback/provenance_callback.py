@@ -25,6 +25,7 @@ class ProvenanceCallback(Callback):
         checkpoint["diffplan"] = {
             "version": diffplan.__version__,
             "config": self.config,
+            "module": type(pl_module).__name__,
             "data": _identity(trainer),
         }
 

@@ -5,12 +5,14 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from diffplan.env.rollout import PROTOCOLS, Planner
+from diffplan.critic import TrajectoryCritic
+from diffplan.env.planner import Planner
+from diffplan.env.rollout import PROTOCOLS
 from diffplan.errors import ConfigError
 from diffplan.evaluation import Evaluation, evaluate
 from diffplan.logger.base import AbstractRunLogger
 from diffplan.model import TrajectoryModel
-from diffplan.module import DiffuserModule
+from diffplan.module import DiffuserModule, ValueModule
 
 
 class RolloutCallback(Callback):
@@ -20,7 +22,7 @@ class RolloutCallback(Callback):
 
     Args:
         env_id: Environment to play in.
-        planner: Builds the planner from the trained model.
+        planner: Builds the planner from the trained model and the critic, or None.
         reference_min: Return that scores 0.
         reference_max: Return that scores 100.
         media_dir: Where pictures and videos are written.
@@ -28,8 +30,11 @@ class RolloutCallback(Callback):
         num_episodes: Episodes an evaluation while training.
         num_final_episodes: Episodes of the last evaluation.
         first_seed: Episodes have the seeds ``first_seed``, ``first_seed + 1``...
-        protocols: ``single_task`` (fixed goal) and ``multi2d`` (random goals).
+        protocols: How episodes are played: ``single_task`` (the task's own goal, or none), ``multi2d`` (random goals).
         num_videos: Episodes filmed at each evaluation.
+
+    Attributes:
+        protocols: What the task is evaluated under: ``single_task`` (its own goal, if it has one), ``multi2d``.
 
     Raises:
         ConfigError: no episodes or no protocol.
@@ -38,7 +43,7 @@ class RolloutCallback(Callback):
     def __init__(
         self,
         env_id: str,
-        planner: Callable[[TrajectoryModel], Planner],
+        planner: Callable[[TrajectoryModel, TrajectoryCritic | None], Planner],
         reference_min: float,
         reference_max: float,
         media_dir: str,
@@ -66,8 +71,21 @@ class RolloutCallback(Callback):
         self.first_seed = first_seed
         self.protocols = protocols
         self.num_videos = num_videos
+        self.partner: Any = None
         self.final: dict[str, Evaluation] = {}
         self._evaluated_step = 0
+
+    def make_planner(self, module: LightningModule) -> Planner:
+        """Builds the planner of one evaluation from the weights as they stand, and the partner's.
+
+        Args:
+            module: The module in training: a denoiser, or a critic whose partner is the denoiser.
+        """
+        if isinstance(module, ValueModule):
+            return self.planner(self.partner, module.critic())
+        if isinstance(module, DiffuserModule):
+            return self.planner(module.model(), self.partner)
+        raise TypeError(f"{type(module).__name__} is neither denoiser nor critic")
 
     def state_dict(self) -> dict[str, int]:
         """Which evaluation was the last; a run killed during the next one repeats it."""
@@ -94,8 +112,8 @@ class RolloutCallback(Callback):
 
     def _evaluate(self, trainer: Trainer, pl_module: LightningModule, num_episodes: int) -> dict[str, Evaluation]:
         evaluations = {}
-        if trainer.is_global_zero and isinstance(pl_module, DiffuserModule):
-            planner = self.planner(pl_module.model())
+        if trainer.is_global_zero:
+            planner = self.make_planner(pl_module)
             seeds = range(self.first_seed, self.first_seed + num_episodes)
             for protocol in self.protocols:
                 evaluations[protocol] = evaluate(

@@ -28,10 +28,11 @@ class SpeedMonitor(Callback):
         steps = trainer.global_step - self._step
         if steps < self.every_n_steps:
             return
-        pl_module.log("train/steps_per_second", steps / (time.perf_counter() - self._wall), prog_bar=True)
-        pl_module.log("train/cpu_seconds_per_step", (time.process_time() - self._cpu) / steps)
+        stage = getattr(pl_module, "stage", "train")
+        pl_module.log(f"{stage}/steps_per_second", steps / (time.perf_counter() - self._wall), prog_bar=True)
+        pl_module.log(f"{stage}/cpu_seconds_per_step", (time.process_time() - self._cpu) / steps)
         if pl_module.device.type == "cuda":
-            pl_module.log("train/gpu_memory_gib", torch.cuda.max_memory_allocated(pl_module.device) / 2**30)
+            pl_module.log(f"{stage}/gpu_memory_gib", torch.cuda.max_memory_allocated(pl_module.device) / 2**30)
         self._restart(trainer.global_step)
 
     def _restart(self, step: int) -> None:

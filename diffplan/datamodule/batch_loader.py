@@ -49,8 +49,7 @@ class BatchLoader:
         while self.number < self.num_batches:
             number = self.number
             self.number += 1
-            trajectories, valid = self.windows(self._window_numbers(number))
-            yield TrajectoryBatch(trajectories, valid, number)
+            yield self.windows.batch(self._window_numbers(number), number)
 
     def state_dict(self) -> dict[str, int]:
         """How far the stream has been read; Lightning stores it in the checkpoint."""

@@ -7,9 +7,10 @@ from lightning import LightningDataModule
 from diffplan.datamodule.batch_loader import BatchLoader
 from diffplan.errors import ConfigError, DataError, TaskMismatchError
 from diffplan.normalizer import AbstractNormalizer
+from diffplan.return_target import ReturnTarget
 from diffplan.source import AbstractSource, DataIdentity, Episode
 from diffplan.trajectory import TrajectoryBatch, TransitionLayout
-from diffplan.window import Padding, TrajectoryWindow, WindowIndex
+from diffplan.window import Padding, TrajectoryWindow, WindowIndex, returns_to_go
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class TrajectoryDataModule(LightningDataModule):
         padding: What follows an episode's end, see ``WindowIndex``.
         max_path_length: See ``WindowIndex``.
         drop_last_window: See ``WindowIndex``.
+        returns: What a critic is to predict; None adds no returns to the batches.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class TrajectoryDataModule(LightningDataModule):
         padding: Padding = "none",
         max_path_length: int | None = None,
         drop_last_window: bool = False,
+        returns: ReturnTarget | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -58,6 +61,7 @@ class TrajectoryDataModule(LightningDataModule):
         self.padding: Padding = padding
         self.max_path_length = max_path_length
         self.drop_last_window = drop_last_window
+        self.returns = returns
         self.windows: TrajectoryWindow | None = None
         self.identity: DataIdentity | None = None
 
@@ -91,6 +95,7 @@ class TrajectoryDataModule(LightningDataModule):
             self.horizon,
             self.stride,
             self.padding,
+            None if self.returns is None else torch.from_numpy(returns_to_go(episodes, self.returns)),
         )
         logger.info(
             "%s (%s): %d episodes, %d transitions, %d windows",

@@ -1,9 +1,16 @@
 """Environments, the episode loop and scores; the only package that knows Gymnasium and MuJoCo."""
 
-from diffplan.env.make_env import make_env, register_environments
+# ruff: noqa: E402 (MuJoCo reads how to draw when it is imported)
+
+from diffplan.env.drawing_backend import choose_backend
+
+choose_backend()
+
+from diffplan.env.make_env import env_version, make_env, register_environments
 from diffplan.env.maze2d import Maze2D
 from diffplan.env.maze_layout import MazeLayout
-from diffplan.env.rollout import Planner, Rollout, rollout
+from diffplan.env.planner import Planner
+from diffplan.env.rollout import Rollout, rollout
 from diffplan.env.score import latched_returns, normalized_score, standard_error
 from diffplan.env.waypoint_controller import WaypointController
 
@@ -15,6 +22,7 @@ __all__ = [
     "Planner",
     "Rollout",
     "WaypointController",
+    "env_version",
     "latched_returns",
     "make_env",
     "normalized_score",

@@ -17,10 +17,10 @@ from typing import Any
 import yaml
 from lightning.pytorch.utilities import rank_zero_only
 
+from diffplan.atomic_write import write_atomically
 from diffplan.errors import ConfigError
 from diffplan.logger.base import AbstractRunLogger
 from diffplan.logger.plain_value import plain_value
-from diffplan.report.atomic_write import write_atomically
 from diffplan.report.json_lines import JsonLines
 from diffplan.report.run_record import (
     CONFIG_FILE,

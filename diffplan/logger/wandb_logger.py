@@ -14,10 +14,10 @@ import wandb
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
+from diffplan.atomic_write import write_atomically
 from diffplan.errors import ConfigError
 from diffplan.logger.base import AbstractRunLogger
 from diffplan.logger.plain_value import plain_value
-from diffplan.report.atomic_write import write_atomically
 
 logger = logging.getLogger(__name__)
 

@@ -6,9 +6,15 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
+from diffplan.planner.decision_cost import DecisionCost
+from diffplan.return_target import ReturnTarget
+
 
 class AbstractPlanner(ABC):
-    """A controller of a batch of environments; all environments are planned in one batch on the model's device."""
+    """A controller of a batch of environments; all environments are planned in one batch on the model's device.
+
+    Concrete planners are built from a trained model and, second, a critic or None.
+    """
 
     @abstractmethod
     def reset(
@@ -34,3 +40,21 @@ class AbstractPlanner(ABC):
     @abstractmethod
     def plans(self) -> Float[np.ndarray, "env row observation"] | None:
         """The observations imagined at the last planning, raw units."""
+
+    @property
+    def stride(self) -> int:
+        """Environment steps from one row of ``plans()`` to the next."""
+        return 1
+
+    def values(self) -> Float[np.ndarray, " env"] | None:
+        """The critic's value of each environment's plan at the last planning; None without a critic."""
+        return None
+
+    @property
+    def value_target(self) -> ReturnTarget | None:
+        """What the values predict; None without a critic."""
+        return None
+
+    def cost(self) -> DecisionCost | None:
+        """What a decision has cost so far; None where nothing was counted."""
+        return None

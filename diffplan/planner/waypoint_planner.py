@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64
 
+from diffplan.critic import TrajectoryCritic
 from diffplan.errors import ConfigError
 from diffplan.model import TrajectoryModel
 from diffplan.planner.base import AbstractPlanner
@@ -19,6 +20,7 @@ class WaypointPlanner(AbstractPlanner):
 
     Args:
         model: The trained model, conditioned on start and goal.
+        critic: None; reaching a goal needs no value.
         sampler: How plans are drawn.
         steps_per_second: Environment steps a second, for the cubic.
         horizon: Rows of a plan; None takes the model's. Another length arrives earlier or later.
@@ -33,6 +35,7 @@ class WaypointPlanner(AbstractPlanner):
     def __init__(
         self,
         model: TrajectoryModel,
+        critic: TrajectoryCritic | None,
         sampler: AbstractSampler,
         steps_per_second: float = 100.0,
         horizon: int | None = None,
@@ -42,6 +45,8 @@ class WaypointPlanner(AbstractPlanner):
         self.horizon = horizon or model.horizon
         self.seconds_per_row = model.stride / steps_per_second
         model.backbone.check_horizon(self.horizon)
+        if critic is not None:
+            raise ConfigError("waypoint_planner plans towards a goal and takes no critic; choose critic=none.")
         if len(model.conditioning.rows(self.horizon)) != 2 or model.layout.observation_dim != 4:
             raise ConfigError(
                 "waypoint_planner needs a model of (x, y, vx, vy) conditioned on start and goal; this one has "
@@ -81,6 +86,11 @@ class WaypointPlanner(AbstractPlanner):
     def plans(self) -> Float[np.ndarray, "env row observation"] | None:
         """The planned states, one row every ``stride`` steps."""
         return self._rows
+
+    @property
+    def stride(self) -> int:
+        """The model's."""
+        return self.model.stride
 
     def _states_at(self, step: int) -> Float64[np.ndarray, "env 4"]:
         row, into = divmod(step, self.model.stride)

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from diffplan.atomic_write import write_atomically
 from diffplan.env.maze_layout import MazeLayout
 from diffplan.env.rollout import Rollout
 from diffplan.errors import ConfigError
-from diffplan.report.atomic_write import write_atomically
 
 _WALL, _FLOOR, _INK, _GOAL = "#5c6370", "#f6f6f3", "#22262e", "#d64541"
 # From blue to orange: early and late rows differ in lightness too, and neither end drowns in the floor.

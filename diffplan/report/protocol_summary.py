@@ -87,7 +87,13 @@ _FACTS = (
     ("return_mean", "return", "{:.1f}"),
     ("success_rate", "reached the goal", "{:.0%}"),
     ("steps_to_goal_mean", "steps to the goal", "{:.0f}"),
+    ("episode_length_mean", "episode length", "{:.0f}"),
+    ("termination_rate", "terminated", "{:.0%}"),
+    ("value_correlation", "critic's correlation with the return", "{:.2f}"),
+    ("value_bias", "critic's bias", "{:+.1f}"),
     ("decision_seconds", "seconds per decision", "{:.2g}"),
+    ("decision_cpu_seconds", "CPU seconds per decision", "{:.2g}"),
+    ("decision_gflop", "GFLOP per decision", "{:.3g}"),
     ("planning_seconds", "seconds of planning", "{:.2f}"),
 )
 

@@ -1,6 +1,8 @@
 """Reverse diffusion."""
 
-from diffplan.sampler.base import AbstractSampler
+from diffplan.sampler.base import AbstractSampler, WarmStart
+from diffplan.sampler.mean_shift_sampler import MeanShiftSampler
+from diffplan.sampler.sample_shift_sampler import SampleShiftSampler
 from diffplan.sampler.unguided_sampler import UnguidedSampler
 
-__all__ = ["AbstractSampler", "UnguidedSampler"]
+__all__ = ["AbstractSampler", "MeanShiftSampler", "SampleShiftSampler", "UnguidedSampler", "WarmStart"]

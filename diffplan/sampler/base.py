@@ -2,7 +2,8 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,9 +11,25 @@ from diffusers.utils.torch_utils import randn_tensor
 
 from diffplan.conditioning import Conditions
 from diffplan.errors import ConfigError
+from diffplan.guide import AbstractGuide
 from diffplan.model import TrajectoryModel
 from diffplan.scheduler import check_same_process, check_scheduler
 from diffplan.shapes import Trajectories
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """Clean trajectories that are noised a little and denoised again, instead of starting from pure noise.
+
+    Attributes:
+        trajectories: Normalised, for instance the previous plan moved on by the steps taken.
+        num_steps: Denoising steps to take: the last ones of the sampler's.
+
+    Reference: Diffuser, section 5.4.
+    """
+
+    trajectories: Trajectories
+    num_steps: int
 
 
 class AbstractSampler(ABC):
@@ -37,12 +54,13 @@ class AbstractSampler(ABC):
         self.scheduler = scheduler
         self.num_inference_steps = num_inference_steps or trained
 
-    @torch.inference_mode()
     def sample(
         self,
         model: TrajectoryModel,
         conditions: Conditions,
         generators: Sequence[torch.Generator],
+        guide: AbstractGuide | None = None,
+        start: WarmStart | None = None,
         initial: Trajectories | None = None,
     ) -> Trajectories:
         """Draws one normalised trajectory a row of ``conditions``.
@@ -50,24 +68,63 @@ class AbstractSampler(ABC):
         Args:
             model: The trained model.
             conditions: Known entries; they are exact in the result.
-            generators: One per trajectory, so that a trajectory does not depend on what else is in the batch.
-            initial: Noise to start from; None draws it.
+            generators: One per trajectory, or one for every so many of them in a row; a trajectory does not depend on
+                what else is in the batch.
+            guide: Steers the trajectories; None leaves them alone.
+            start: Begins from trajectories instead of noise.
+            initial: Noise to begin from or to add to the warm start; None draws it.
 
         Raises:
             TaskMismatchError: the sampler's scheduler is not the one the model was trained for.
+            ConfigError: the sampler cannot be guided, or a warm start is longer than the sampler.
         """
+        trajectories = conditions.values
+        for denoised in self.chain(model, conditions, generators, guide, start, initial):
+            trajectories = denoised
+        return trajectories
+
+    def chain(
+        self,
+        model: TrajectoryModel,
+        conditions: Conditions,
+        generators: Sequence[torch.Generator],
+        guide: AbstractGuide | None = None,
+        start: WarmStart | None = None,
+        initial: Trajectories | None = None,
+    ) -> Iterator[Trajectories]:
+        """Yields the trajectories as they are denoised, the noisy beginning first; arguments as in ``sample``."""
         check_same_process(model.scheduler, self.scheduler)
+        self.check_guide(guide)
         # A scheduler keeps its place in the loop; a copy leaves the shared one untouched.
         scheduler = copy.deepcopy(self.scheduler)
         scheduler.set_timesteps(self.num_inference_steps, device=conditions.values.device)
-        shape = tuple(conditions.values.shape)
+        timesteps = scheduler.timesteps
         if initial is None:
-            initial = randn_tensor(shape, generator=list(generators), device=conditions.values.device)
+            initial = _noise(tuple(conditions.values.shape), generators, conditions.values.device)
+        if start is not None:
+            if not 1 <= start.num_steps <= len(timesteps):
+                raise ConfigError(
+                    f"a warm start takes between 1 and the sampler's {len(timesteps)} denoising steps, got "
+                    f"{start.num_steps}."
+                )
+            timesteps = timesteps[-start.num_steps :]
+            initial = scheduler.add_noise(start.trajectories, initial, timesteps[:1])
         trajectories = conditions.apply(initial)
-        for timestep in scheduler.timesteps:
-            trajectories = self._step(model, scheduler, timestep, trajectories, conditions, list(generators))
+        yield trajectories
+        for timestep in timesteps:
+            # Inside the loop, because a generator must not hand its mode to whoever asks for the next value.
+            with torch.no_grad():
+                trajectories = self._step(model, scheduler, timestep, trajectories, conditions, list(generators), guide)
             trajectories = conditions.apply(trajectories)
-        return trajectories
+            yield trajectories
+
+    @abstractmethod
+    def check_guide(self, guide: AbstractGuide | None) -> None:
+        """Refuses a guide this sampler or its scheduler cannot follow.
+
+        Raises:
+            ConfigError: with the reason.
+        """
 
     @abstractmethod
     def _step(
@@ -78,6 +135,7 @@ class AbstractSampler(ABC):
         trajectories: Trajectories,
         conditions: Conditions,
         generators: list[torch.Generator],
+        guide: AbstractGuide | None,
     ) -> Trajectories:
         """Takes one denoising step."""
 
@@ -88,8 +146,20 @@ def scheduler_step(
     timestep: torch.Tensor,
     trajectories: Trajectories,
     generators: list[torch.Generator],
-) -> Trajectories:
-    """Calls ``scheduler.step``; deterministic schedulers take no generator."""
-    if "generator" in scheduler.step.__code__.co_varnames:
-        return scheduler.step(output, timestep, trajectories, generator=generators).prev_sample
-    return scheduler.step(output, timestep, trajectories).prev_sample
+) -> Any:
+    """Calls ``scheduler.step`` and returns its output; deterministic schedulers take no generator."""
+    if "generator" not in scheduler.step.__code__.co_varnames:
+        return scheduler.step(output, timestep, trajectories)
+    # Schedulers work entry by entry and draw noise once per generator along the first axis.
+    grouped = (len(generators), -1, *trajectories.shape[1:])
+    step = scheduler.step(output.reshape(grouped), timestep, trajectories.reshape(grouped), generator=generators)
+    return type(step)(
+        **{key: None if value is None else value.reshape(trajectories.shape) for key, value in step.items()}
+    )
+
+
+def _noise(shape: tuple[int, ...], generators: Sequence[torch.Generator], device: torch.device) -> Trajectories:
+    if shape[0] % len(generators):
+        raise ValueError(f"{len(generators)} generators cannot share {shape[0]} trajectories evenly")
+    grouped = (len(generators), shape[0] // len(generators), *shape[1:])
+    return randn_tensor(grouped, generator=list(generators), device=device).reshape(shape)

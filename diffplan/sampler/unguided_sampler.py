@@ -3,6 +3,8 @@ from typing import Any
 import torch
 
 from diffplan.conditioning import Conditions
+from diffplan.errors import ConfigError
+from diffplan.guide import AbstractGuide, NoGuide
 from diffplan.model import TrajectoryModel
 from diffplan.sampler.base import AbstractSampler, scheduler_step
 from diffplan.shapes import Trajectories
@@ -14,6 +16,14 @@ class UnguidedSampler(AbstractSampler):
     Reference: Diffuser, section 3.3: goals are reached by inpainting alone.
     """
 
+    def check_guide(self, guide: AbstractGuide | None) -> None:
+        """Takes none."""
+        if guide is not None and not isinstance(guide, NoGuide):
+            raise ConfigError(
+                f"unguided_sampler cannot follow {type(guide).__name__}; choose sampler=sample_shift_sampler or "
+                "sampler=mean_shift_sampler."
+            )
+
     def _step(
         self,
         model: TrajectoryModel,
@@ -22,7 +32,8 @@ class UnguidedSampler(AbstractSampler):
         trajectories: Trajectories,
         conditions: Conditions,
         generators: list[torch.Generator],
+        guide: AbstractGuide | None,
     ) -> Trajectories:
         # One timestep for the whole batch: its embedding is computed once.
         output = model.backbone(trajectories, timestep[None])
-        return scheduler_step(scheduler, output, timestep, trajectories, generators)
+        return scheduler_step(scheduler, output, timestep, trajectories, generators).prev_sample

@@ -66,10 +66,25 @@ def check_same_process(training: Any, sampling: Any) -> None:
     trained, asked = training.config.prediction_type, sampling.config.prediction_type
     if trained != asked:
         raise TaskMismatchError(f"the network was trained with prediction_type={trained}, but the sampler has {asked}.")
-    if training.config.num_train_timesteps != sampling.config.num_train_timesteps:
+    check_same_noise(training, sampling, "the network", "the sampling scheduler")
+
+
+def check_same_noise(first: Any, second: Any, first_name: str, second_name: str) -> None:
+    """Refuses two schedulers that noise differently.
+
+    Args:
+        first: Scheduler.
+        second: The other one.
+        first_name: What the first belongs to, for the message.
+        second_name: What the other one belongs to.
+
+    Raises:
+        TaskMismatchError: with what differs.
+    """
+    ours, theirs = first.config.num_train_timesteps, second.config.num_train_timesteps
+    if ours != theirs:
         raise TaskMismatchError(
-            f"the network was trained with {training.config.num_train_timesteps} diffusion steps, but the sampling "
-            f"scheduler has num_train_timesteps={sampling.config.num_train_timesteps}."
+            f"{first_name} was trained with {ours} diffusion steps, but {second_name} has num_train_timesteps={theirs}."
         )
-    if not torch.allclose(training.alphas_cumprod.cpu(), sampling.alphas_cumprod.cpu(), atol=1e-5):
-        raise TaskMismatchError("the network was trained with another noise schedule (betas) than the sampler has.")
+    if not torch.allclose(first.alphas_cumprod.cpu(), second.alphas_cumprod.cpu(), atol=1e-5):
+        raise TaskMismatchError(f"{first_name} was trained with another noise schedule (betas) than {second_name} has.")

@@ -3,6 +3,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from diffplan.shapes import Trajectories
+from diffplan.trajectory import TrajectoryBatch
 from diffplan.window.window_index import Padding, WindowIndex
 
 
@@ -18,6 +19,7 @@ class TrajectoryWindow(nn.Module):
         horizon: Rows of a window.
         stride: Environment steps between two rows.
         padding: As in the index.
+        returns: Return-to-go of every row, for a critic; None where none is trained.
     """
 
     transitions: Tensor
@@ -25,6 +27,7 @@ class TrajectoryWindow(nn.Module):
     starts: Tensor
     ends: Tensor | None
     offsets: Tensor
+    returns: Tensor | None
 
     def __init__(
         self,
@@ -34,6 +37,7 @@ class TrajectoryWindow(nn.Module):
         horizon: int,
         stride: int,
         padding: Padding,
+        returns: Float[Tensor, " rows"] | None = None,
     ) -> None:
         super().__init__()
         self.padding = padding
@@ -42,6 +46,7 @@ class TrajectoryWindow(nn.Module):
         self.register_buffer("starts", torch.from_numpy(index.starts))
         self.register_buffer("ends", torch.from_numpy(index.ends) if padding != "none" else None)
         self.register_buffer("offsets", torch.arange(horizon) * stride)
+        self.register_buffer("returns", returns)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -57,3 +62,20 @@ class TrajectoryWindow(nn.Module):
         if self.padding == "zero":
             trajectories = torch.where(valid[:, :, None], trajectories, self.padding_row)
         return trajectories, valid
+
+    def batch(self, windows: Int[Tensor, " batch"], number: int) -> TrajectoryBatch:
+        """Returns the windows of the given numbers as the training batch of this ``number``."""
+        trajectories, valid = self(windows)
+        returns = None if self.returns is None else self.returns[self.starts[windows]]
+        return TrajectoryBatch(trajectories, valid, number, returns)
+
+    def return_range(self) -> tuple[float, float]:
+        """Least and greatest return over all windows.
+
+        Raises:
+            RuntimeError: the windows have no returns.
+        """
+        if self.returns is None:
+            raise RuntimeError("these windows have no returns")
+        returns = self.returns[self.starts]
+        return float(returns.min()), float(returns.max())

@@ -2,7 +2,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from diffplan.env.make_env import make_env, register_environments
+from diffplan.env.make_env import env_version, make_env, register_environments
 from diffplan.errors import EnvironmentIdError
 
 
@@ -37,3 +37,16 @@ def test_a_render_mode_is_passed_on():
     env = make_env("maze2d-umaze-v1", "rgb_array")
     env.reset(seed=0)
     assert env.render().shape == (256, 256, 3)
+
+
+def test_what_a_result_depends_on_is_recorded():
+    version = env_version("hopper-medium-expert-v2")
+    assert version["class"] == "diffplan.env.hopper.Hopper"
+    assert "alive bonus" in version["corrections"]
+    assert version["mujoco"].count(".") == 2
+    assert env_version("maze2d-umaze-v1")["class"].endswith("Maze2D")
+
+
+def test_the_record_says_which_masses_were_used():
+    assert "capsule masses" in env_version("walker2d-expert-v2")["corrections"]
+    assert "capsule masses" not in env_version("walker2d-exact-v2")["corrections"]

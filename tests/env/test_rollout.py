@@ -1,10 +1,14 @@
+import time
+
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
 
-from diffplan.env.rollout import Planner, rollout
-from diffplan.errors import ActionError, ConfigError, EnvironmentIdError
+from diffplan.env.rollout import rollout
+from diffplan.errors import ActionError, ConfigError, EnvironmentIdError, RenderingError
+from diffplan.planner.decision_cost import DecisionCost
+from diffplan.return_target import ReturnTarget
 
 
 class CountdownEnv(gymnasium.Env):
@@ -131,8 +135,94 @@ def test_a_loop_stopped_at_once_has_no_steps(countdown, planner):
     assert played.plans is None
 
 
-def test_success_without_a_flag_is_a_reward(countdown, planner):
-    assert rollout(countdown, planner, [2, 4]).steps_to_goal.tolist() == [1.0, 1.0]
+def test_success_without_a_flag_is_a_reward(planner):
+    class TargetEnv(CountdownEnv):
+        def reset(self, *, seed=None, options=None):
+            observation, info = super().reset(seed=seed)
+            return observation, info | {"target": np.zeros(2)}
+
+    gymnasium.register("target-v0", entry_point=TargetEnv, max_episode_steps=6)
+    try:
+        assert rollout("target-v0", planner, [2, 4]).steps_to_goal.tolist() == [1.0, 1.0]
+    finally:
+        del gymnasium.registry["target-v0"]
+
+
+def test_without_a_target_there_is_no_success(countdown, planner):
+    played = rollout(countdown, planner, [2, 4])
+    assert not played.has_goal
+    assert not played.reached.any()
+
+
+class CriticPlanner(RecordingPlanner):
+    """Plans at every second step, values each plan at 10 for each step that it was made at."""
+
+    value_target = ReturnTarget(0.5, -8.0)
+
+    def plans(self):
+        return np.repeat(self._planned()[:, None], 5, axis=1)
+
+    def values(self):
+        return 10.0 * self._planned()[:, 1]
+
+    def cost(self):
+        return DecisionCost(flops=3e9, plannings=len(self.asked))
+
+    def _planned(self):
+        return self.asked[(len(self.asked) - 1) // 2 * 2][0]
+
+
+def test_the_critics_values_are_kept_at_the_steps_that_were_planned(countdown):
+    played = rollout(countdown, CriticPlanner(), [3, 5])
+    nan = np.nan
+    np.testing.assert_array_equal(played.values, [[0, nan, 20, nan, nan], [0, nan, 20, nan, 40]])
+    assert played.value_target == ReturnTarget(0.5, -8.0)
+    assert played.decision_flops == 3e9
+
+
+def test_a_planner_without_critic_has_no_values(countdown, planner):
+    played = rollout(countdown, planner, [2])
+    assert (played.values, played.value_target, played.decision_flops, played.moments) == (None, None, None, ())
+
+
+def test_processor_time_is_counted_beside_wall_time(countdown):
+    class SleepyPlanner(RecordingPlanner):
+        def answer(self, count, active):
+            time.sleep(0.05)
+            return super().answer(count, active)
+
+    played = rollout(countdown, SleepyPlanner(), [2])
+    assert played.planning_seconds - played.planning_cpu_seconds > 0.05  # Sleeping costs no processor time.
+
+
+def test_filmed_episodes_keep_what_was_imagined_at_a_few_decisions(planner):
+    planner.width = 2
+    played = rollout("maze2d-umaze-v1", planner, [0, 1], render=[1], max_steps=60)
+    assert [moment.env for moment in played.moments] == [1] * 4
+    assert played.moments[0].step == 0
+    for moment in played.moments:
+        np.testing.assert_array_equal(moment.plan[0], played.observations[1, moment.step])
+
+
+def test_an_environment_that_cannot_draw_is_played_without_pictures(planner, caplog):
+    class BlindEnv(CountdownEnv):
+        metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012 (Gymnasium's own form)
+        render_mode = "rgb_array"
+
+        def __init__(self, render_mode=None):
+            super().__init__()
+
+        def render(self):
+            raise RenderingError("no OpenGL here.")
+
+    gymnasium.register("blind-v0", entry_point=BlindEnv, max_episode_steps=6)
+    try:
+        played = rollout("blind-v0", planner, [2, 4], render=[0, 1])
+    finally:
+        del gymnasium.registry["blind-v0"]
+    assert played.returns.tolist() == [11.0, 13.0]
+    assert (played.frames, played.moments) == ({}, ())
+    assert [record.message for record in caplog.records] == ["Episodes are played without pictures: no OpenGL here."]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -185,11 +275,6 @@ def test_an_environment_without_a_limit_needs_one(planner):
 def test_an_unknown_environment_is_refused(planner):
     with pytest.raises(EnvironmentIdError):
         rollout("maze3d-v1", planner, [0])
-
-
-def test_a_planner_is_recognised_by_its_methods(planner):
-    assert isinstance(planner, Planner)
-    assert not isinstance(object(), Planner)
 
 
 def test_single_task_episodes_share_d4rls_target_and_multi2d_ones_do_not(planner):
@@ -254,5 +339,5 @@ def test_only_the_asked_environments_are_pictured_and_never_too_often(planner):
 
 def test_the_summary_names_the_counts(countdown, planner):
     assert repr(rollout(countdown, planner, [2, 4])) == (
-        "Rollout(countdown-v0, single_task, episodes=2, mean_return=12.00, successes=2, steps=6)"
+        "Rollout(countdown-v0, single_task, episodes=2, mean_return=12.00, terminated=2, steps=6)"
     )

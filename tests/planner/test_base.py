@@ -6,7 +6,11 @@ import diffplan.planner as folder
 from diffplan.env import Planner
 from diffplan.planner import AbstractPlanner
 
-CONCRETE = [cls for name, cls in inspect.getmembers(folder, inspect.isclass) if not name.startswith("Abstract")]
+CONCRETE = [
+    cls
+    for name, cls in inspect.getmembers(folder, inspect.isclass)
+    if name.endswith("Planner") and name != "AbstractPlanner"
+]
 
 
 @pytest.mark.parametrize("cls", CONCRETE)

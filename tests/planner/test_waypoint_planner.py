@@ -46,7 +46,7 @@ def model(stride: int = 1, action_dim: int = 2, **parts) -> TrajectoryModel:
 
 def planner(stride: int = 1, **settings) -> WaypointPlanner:
     action_dim = settings.pop("action_dim", 2)
-    return WaypointPlanner(model(stride, action_dim), UnguidedSampler(scheduler()), **settings)
+    return WaypointPlanner(model(stride, action_dim), None, UnguidedSampler(scheduler()), **settings)
 
 
 def started(**settings) -> WaypointPlanner:
@@ -165,7 +165,7 @@ def test_a_horizon_that_the_network_cannot_take_is_refused():
 )
 def test_a_model_of_something_else_than_mazes_is_refused(parts, message):
     with pytest.raises(ConfigError, match=message):
-        WaypointPlanner(model(**parts), UnguidedSampler(scheduler()))
+        WaypointPlanner(model(**parts), None, UnguidedSampler(scheduler()))
 
 
 def test_a_task_without_a_goal_is_refused():

@@ -44,3 +44,22 @@ def test_the_latched_score_stands_under_its_own_name(tmp_path):
     row = score("multi2d", 1.0) | {"eval/multi2d/latched_score_mean": 9.0, "eval/multi2d/success_rate": 0.5}
     (summary,) = ProtocolSummary.of_run(run_with(tmp_path, {10: row}))
     assert summary.facts == [("latched score", "9.0"), ("reached the goal", "50%")]
+
+
+def test_a_task_without_goal_shows_its_episodes_critic_and_cost(tmp_path):
+    numbers = {
+        "return_mean": 2851.4, "episode_length_mean": 871.6, "termination_rate": 0.24, "decision_seconds": 0.0123,
+        "decision_cpu_seconds": 0.02, "decision_gflop": 155.5, "value_correlation": 0.876, "value_bias": -12.34,
+    }  # fmt: skip
+    row = score("single_task", 88.0) | {f"eval/single_task/{key}": value for key, value in numbers.items()}
+    (summary,) = ProtocolSummary.of_run(run_with(tmp_path, {10: row}))
+    assert summary.facts == [
+        ("return", "2851.4"),
+        ("episode length", "872"),
+        ("terminated", "24%"),
+        ("critic's correlation with the return", "0.88"),
+        ("critic's bias", "-12.3"),
+        ("seconds per decision", "0.012"),
+        ("CPU seconds per decision", "0.02"),
+        ("GFLOP per decision", "156"),
+    ]

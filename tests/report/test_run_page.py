@@ -156,3 +156,19 @@ def test_the_page_can_be_made_again_with_the_same_result(tmp_path):
 def test_a_folder_that_is_not_there_is_an_error_in_one_sentence(tmp_path):
     with pytest.raises(ConfigError, match="run folder must exist"):
         write_run_page(tmp_path / "none")
+
+
+def test_a_task_without_goal_has_its_pictures_and_nothing_of_a_goal(tmp_path):
+    logger = CsvLogger(tmp_path / "run")
+    numbers = {"normalized_score_mean": 88.0, "episode_length_mean": 871.6, "termination_rate": 0.24, "value_bias": 1.5}
+    logger.log_metrics({f"eval/single_task/{key}": value for key, value in numbers.items()}, step=100)
+    logger.log_table("eval/single_task/episodes", ["seed", "length", "terminated"], [[0, 872, False]], 100)
+    for label in ("calibration", "imagined"):
+        Image.new("RGB", (8, 6), "red").save(tmp_path / f"{label}.png")
+        logger.log_media(f"eval/single_task/{label}", tmp_path / f"{label}.png", 100)
+    page = Page(write_run_page(tmp_path / "run"))
+    assert [picture["alt"] for picture in page.all("img")] == ["calibration at step 100", "imagined at step 100"]
+    for text in ("episode length", "terminated", "24%", "critic's bias", "+1.5", "872", "False"):
+        assert text in page.text
+    for text in ("reached the goal", "steps to the goal", "latched"):
+        assert text not in page.text

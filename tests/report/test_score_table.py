@@ -49,3 +49,16 @@ def test_steps_to_the_goal_are_left_open_where_no_episode_reached_it():
     lines = printed(reached, "d4rl").splitlines()
     assert next(line for line in lines if "multi2d" in line).rstrip().endswith("73")
     assert next(line for line in lines if "single_task" in line).rstrip().endswith("-")
+
+
+def test_a_task_without_goal_shows_how_long_episodes_were_instead():
+    numbers = {
+        "num_episodes": 150.0, "normalized_score_mean": 88.24, "normalized_score_stderr": 2.5, "return_mean": 2851.4,
+        "episode_length_mean": 871.6, "termination_rate": 0.24, "decision_seconds": 0.0123, "value_bias": 3.0,
+    }  # fmt: skip
+    lines = printed({f"eval/single_task/{key}": value for key, value in numbers.items()}, "d4rl").splitlines()
+    (heading,) = (line for line in lines if "protocol" in line)
+    assert heading.split() == ["protocol", "n", "score", "paper", "return", "length", "fell", "s/step"]
+    (single,) = (line for line in lines if "single_task" in line)
+    assert all(cell in single for cell in ("150", "88.2 ± 2.5", "113.9 ± 3.1", " 2851 ", " 872 ", "24 %", "0.012"))
+    assert "…" not in "".join(lines)

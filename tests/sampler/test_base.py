@@ -16,7 +16,11 @@ from diffplan.trajectory import TransitionLayout
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 SCHEDULERS = sorted(path.stem for path in (CONF_DIR / "scheduler").glob("*.yaml"))
-SAMPLERS = [cls for name, cls in inspect.getmembers(folder, inspect.isclass) if not name.startswith("Abstract")]
+SAMPLERS = [
+    cls
+    for name, cls in inspect.getmembers(folder, inspect.isclass)
+    if name.endswith("Sampler") and not name.startswith("Abstract")
+]
 LAYOUT = TransitionLayout(2, 4)
 
 

@@ -115,7 +115,7 @@ def test_it_samples_what_the_released_code_samples(monkeypatch, make_scheduler, 
     conditions = FirstState().from_observations(0.5 * pattern(2, 1, 11), 32, layout)
     model = make_model(scheduler, network, layout=layout, horizon=32)
     generators = [torch.Generator(), torch.Generator()]
-    flat = UnguidedSampler(scheduler).sample(model, conditions, generators, pattern(2, 32, 14)).flatten()
+    flat = UnguidedSampler(scheduler).sample(model, conditions, generators, initial=pattern(2, 32, 14)).flatten()
     # Printed with six digits by the original; twenty network calls in single precision.
     assert flat.sum().item() == pytest.approx(69.790064, abs=5e-3)
     assert flat.abs().sum().item() == pytest.approx(529.197277, abs=5e-3)

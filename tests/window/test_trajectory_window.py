@@ -48,3 +48,25 @@ def test_no_window_reaches_into_another_episode(padding, stride):
 def test_a_window_may_be_asked_for_twice():
     trajectories, _ = windows(3)(torch.tensor([2, 2]))
     assert torch.equal(trajectories[0], trajectories[1])
+
+
+def test_a_batch_holds_the_return_of_each_window_s_first_row():
+    index = WindowIndex([5, 3], 3, 1, "zero")
+    held = TrajectoryWindow(TRANSITIONS, PADDING_ROW, index, 3, 1, "zero", torch.arange(8.0) * 10)
+    batch = held.batch(torch.tensor([0, 4, 6]), number=9)
+    assert batch.returns.tolist() == [0, 40, 60]
+    assert batch.number == 9
+    assert batch.trajectories[:, 0, 0].tolist() == [0, 4, 6]
+    assert held.return_range() == (0.0, 70.0)
+
+
+def test_the_range_of_returns_is_over_rows_that_begin_windows():
+    index = WindowIndex([5, 3], 3, 1, "none")
+    held = TrajectoryWindow(TRANSITIONS, PADDING_ROW, index, 3, 1, "none", torch.arange(8.0))
+    assert held.return_range() == (0.0, 5.0)
+
+
+def test_windows_without_returns_say_so():
+    assert windows(3).batch(torch.tensor([0]), 0).returns is None
+    with pytest.raises(RuntimeError, match="have no returns"):
+        windows(3).return_range()

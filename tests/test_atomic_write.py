@@ -1,6 +1,6 @@
 import pytest
 
-from diffplan.report.atomic_write import write_atomically
+from diffplan.atomic_write import write_atomically
 
 
 def test_the_new_content_replaces_the_old_and_nothing_else_stays(tmp_path):

@@ -1,0 +1,40 @@
+from typing import Literal
+
+import numpy as np
+from gymnasium.envs.mujoco.ant_v5 import AntEnv
+from gymnasium.spaces import Box
+from jaxtyping import Float64
+
+from diffplan.env.locomotion import Locomotion
+
+_NUM_CONTACT_FORCES = 84
+
+
+class Ant(Locomotion, AntEnv):
+    """Four legs that walk forward: 111 observations, of which the last 84 are zero, 8 torques.
+
+    Reward: forward velocity of the torso in metres per second, plus 1, minus half the squared action. Ends when the
+    torso's height leaves 0.2 to 1 m. D4RL's data was recorded with a MuJoCo that reported no contact forces, so their
+    84 columns are zero and cost nothing.
+
+    Differs: MuJoCo has changed more than its margins for this body (the integration of free joints among them), so its
+    motion is close to D4RL's and not the same.
+    Reference: D4RL ``ant-*-v2``.
+
+    Args:
+        render_mode: ``rgb_array`` draws 256 by 256 pixels; None draws nothing.
+        capsule_masses: ``d4rl``, or ``exact`` for data that was recorded with a later MuJoCo.
+
+    Raises:
+        ConfigError: an argument that names no render mode or masses.
+    """
+
+    camera_distance = 5.0
+
+    def __init__(self, render_mode: str | None = None, capsule_masses: Literal["d4rl", "exact"] = "d4rl") -> None:
+        super().__init__(render_mode, capsule_masses, contact_cost_weight=0.0, include_cfrc_ext_in_observation=False)
+        width = sum(self.observation_structure.values()) - self.observation_structure["skipped_qpos"]
+        self.observation_space = Box(-np.inf, np.inf, (width + _NUM_CONTACT_FORCES,), np.float64)
+
+    def _get_obs(self) -> Float64[np.ndarray, " observation"]:
+        return np.concatenate([super()._get_obs(), np.zeros(_NUM_CONTACT_FORCES)])

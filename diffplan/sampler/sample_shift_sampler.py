@@ -1,0 +1,41 @@
+from typing import Any
+
+import torch
+
+from diffplan.conditioning import Conditions
+from diffplan.guide import AbstractGuide
+from diffplan.model import TrajectoryModel
+from diffplan.sampler.base import AbstractSampler, scheduler_step
+from diffplan.scheduler import posterior
+from diffplan.shapes import Trajectories
+
+
+class SampleShiftSampler(AbstractSampler):
+    """Steers the noisy sample before each denoising step, several times, as the released code does.
+
+    Per timestep: ``num_steps`` times ``x <- x + scale * factor * dV/dx`` with the conditions re-applied, then the
+    unguided reverse step from the shifted ``x``. The posterior variance in the factor is that of the scheduler's own
+    jump, so it is defined for any number of denoising steps and any scheduler with ``alphas_cumprod``.
+
+    Reference: Diffuser, released code ``n_step_guided_p_sample``.
+    """
+
+    def check_guide(self, guide: AbstractGuide | None) -> None:
+        """Follows every guide: all it needs are noise levels, which every scheduler it accepts has."""
+
+    def _step(
+        self,
+        model: TrajectoryModel,
+        scheduler: Any,
+        timestep: torch.Tensor,
+        trajectories: Trajectories,
+        conditions: Conditions,
+        generators: list[torch.Generator],
+        guide: AbstractGuide | None,
+    ) -> Trajectories:
+        if guide is not None and guide.acts_at(int(timestep)):
+            variance = posterior(scheduler, timestep).variance
+            for _ in range(guide.num_steps):
+                trajectories = conditions.apply(trajectories + guide.shift(trajectories, timestep, variance))
+        output = model.backbone(trajectories, timestep[None])
+        return scheduler_step(scheduler, output, timestep, trajectories, generators).prev_sample

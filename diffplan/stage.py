@@ -1,0 +1,162 @@
+"""The stages of training: critic, then denoiser, each trained to its last step from wherever it was left."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from lightning import Trainer
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+from omegaconf import DictConfig
+
+from diffplan.atomic_write import write_atomically
+from diffplan.callback.checkpoint_callback import CheckpointCallback
+from diffplan.callback.provenance_callback import ProvenanceCallback
+from diffplan.callback.rollout_callback import RolloutCallback
+from diffplan.checkpoint import load_critic, load_module, read_checkpoint
+from diffplan.console import readable_console
+from diffplan.critic import TrajectoryCritic
+from diffplan.datamodule import TrajectoryDataModule
+from diffplan.errors import CheckpointError, ConfigError
+from diffplan.logger.base import AbstractRunLogger
+from diffplan.logger.stage_logger import StageLogger
+from diffplan.model import TrajectoryModel
+from diffplan.module import AbstractTrajectoryModule
+from diffplan.resolvers import checkpoint_file
+from diffplan.run_dir import RunDir
+
+logger = logging.getLogger(__name__)
+
+
+def train_stages(
+    config: DictConfig,
+    resolved: dict[str, Any],
+    run_dir: RunDir,
+    datamodule: TrajectoryDataModule,
+    loggers: list[AbstractRunLogger],
+) -> tuple[Trainer, dict[str, float]]:
+    """Trains what is to be trained: the critic, then the denoiser, whose rollouts plan with it.
+
+    Args:
+        config: Composed from ``conf/train.yaml``.
+        resolved: The same with plain values, for the checkpoints.
+        run_dir: The run's folder.
+        datamodule: Where batches come from.
+        loggers: The run's.
+
+    Returns:
+        The last stage's trainer and the metrics of its last evaluation.
+    """
+    critic_path, denoiser_path = run_dir.checkpoint("critic"), run_dir.checkpoint("last")
+    if _trains_critic(config):
+        denoiser = None if config.denoiser is None else load_module(checkpoint_file(config.denoiser)).model()
+        is_last = not _trains_denoiser(config)
+        lent: list[Logger] = list(loggers) if is_last else [StageLogger(run_logger) for run_logger in loggers]
+        ended = run_stage(
+            instantiate(config.critic.module), datamodule, config, resolved, lent, config.critic.max_steps, critic_path,
+            denoiser, rolls_out=denoiser is not None,
+        )  # fmt: skip
+        if is_last:
+            return ended
+    elif config.critic.path is not None and getattr(rank_zero_only, "rank", 0) == 0:
+        adopt_critic(checkpoint_file(config.critic.path, "critic"), critic_path)
+    critic = None if config.critic.module is None else load_critic(critic_path).critic()
+    return run_stage(
+        instantiate(config.module), datamodule, config, resolved, list(loggers), config.trainer.max_steps,
+        denoiser_path, critic, rolls_out=True,
+    )  # fmt: skip
+
+
+def adopt_critic(source: Path, place: Path) -> None:
+    """Copies a trained critic into another run, so that the run is complete.
+
+    Raises:
+        CheckpointError: it is no critic, or ``place`` holds another one.
+    """
+    load_critic(source)
+    if place.exists():
+        if place.read_bytes() != source.read_bytes():
+            raise CheckpointError(f"{place} holds another critic than {source}; start under another name=...")
+        return
+    write_atomically(place, source.read_bytes())
+
+
+def check_stages(config: DictConfig) -> None:
+    """Refuses combinations in which nothing, or the same thing twice, would be trained."""
+    unknown = set(config.stages) - {"critic", "denoiser"}
+    if unknown or not config.stages:
+        raise ConfigError(f"stages may hold critic and denoiser, got {list(config.stages)}.")
+    if not (_trains_critic(config) or _trains_denoiser(config)):
+        raise ConfigError(
+            "nothing is left to train: denoiser and critic are both given or not among the stages; to plan with "
+            "trained ones, use diffplan-plan."
+        )
+    if config.critic.module is not None and "critic" not in config.stages and config.critic.path is None:
+        raise ConfigError("a denoiser of this task plans with a critic: give critic.path=<run>, or choose critic=none.")
+
+
+def _trains_critic(config: DictConfig) -> bool:
+    return "critic" in config.stages and config.critic.module is not None and config.critic.path is None
+
+
+def _trains_denoiser(config: DictConfig) -> bool:
+    return "denoiser" in config.stages and config.denoiser is None
+
+
+def last_step(config: DictConfig) -> int:
+    """Optimiser steps of the last stage."""
+    return config.trainer.max_steps if _trains_denoiser(config) else config.critic.max_steps
+
+
+def run_stage(
+    module: AbstractTrajectoryModule,
+    datamodule: TrajectoryDataModule,
+    config: DictConfig,
+    resolved: dict[str, Any],
+    loggers: list[Logger],
+    max_steps: int,
+    checkpoint: Path,
+    partner: TrajectoryModel | TrajectoryCritic | None,
+    rolls_out: bool,
+) -> tuple[Trainer, dict[str, float]]:
+    """Trains one module; a stage that is finished is only evaluated.
+
+    Args:
+        module: What is trained.
+        datamodule: Where its batches come from.
+        config: The whole config; its trainer and callbacks are built anew for each stage.
+        resolved: The same with plain values, for the checkpoints.
+        loggers: Where numbers go.
+        max_steps: Optimiser steps.
+        checkpoint: Newest checkpoint of the stage; continued where it exists.
+        partner: What plans are made with beside the module: the denoiser's critic, or the critic's denoiser.
+        rolls_out: Whether the callbacks that plan take part.
+
+    Returns:
+        The trainer, and the metrics of the last evaluation.
+    """
+    callbacks = []
+    for node in config.callbacks.values():
+        callback = None if node is None else instantiate(node)
+        if isinstance(callback, CheckpointCallback):
+            callback.name = checkpoint.stem
+        if isinstance(callback, RolloutCallback):
+            callback.partner = partner
+            callback = callback if rolls_out else None
+        if callback is not None:
+            callbacks.append(callback)
+    if checkpoint.exists():
+        logger.info("continuing %s", checkpoint)
+        read_checkpoint(checkpoint)
+    with readable_console():
+        trainer = instantiate(
+            config.trainer,
+            callbacks=[*callbacks, ProvenanceCallback(resolved)],
+            logger=loggers,
+            max_steps=max_steps,
+        )
+        trainer.fit(module, datamodule, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
+    final = [callback.final for callback in callbacks if isinstance(callback, RolloutCallback)]
+    metrics = {key: value for evaluations in final for e in evaluations.values() for key, value in e.metrics().items()}
+    return trainer, metrics

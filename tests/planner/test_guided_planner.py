@@ -1,0 +1,310 @@
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler
+
+from diffplan.backbone import AbstractBackbone, TemporalUnet, ValueUnet
+from diffplan.conditioning import FirstState, StartAndGoal
+from diffplan.critic import TrajectoryCritic
+from diffplan.errors import ConfigError, HorizonError, TaskMismatchError
+from diffplan.guide import NoGuide, ValueGuide
+from diffplan.model import TrajectoryModel
+from diffplan.normalizer import GaussianNormalizer
+from diffplan.planner import GuidedPlanner
+from diffplan.return_target import ReturnTarget
+from diffplan.sampler import MeanShiftSampler, SampleShiftSampler, UnguidedSampler
+from diffplan.trajectory import TransitionLayout
+
+# NumPy's complaint about how diffusers turns a tensor into an array; nothing here can change it.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+LAYOUT, HORIZON = TransitionLayout(2, 3), 8
+OBSERVATIONS = np.array([[0.1, 0.2, 0.3], [-1.0, 0.5, 2.0], [3.0, -2.0, 0.0]])
+ALL = np.ones(3, dtype=bool)
+
+
+class FirstActionValue(ValueUnet):
+    """Values a plan by its first action: the sum of its two entries; no network is asked."""
+
+    def forward(self, trajectories, timesteps):
+        return trajectories[:, 0, :2].sum(dim=1)
+
+
+class Counting(AbstractBackbone):
+    """Counts trajectories denoised; predicts half of what it sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batch_sizes: list[int] = []
+
+    def check_horizon(self, horizon):
+        return None
+
+    def forward(self, trajectories, timesteps):
+        self.batch_sizes.append(len(trajectories))
+        return 0.5 * trajectories
+
+
+def scheduler(kind=DDPMScheduler, steps: int = 6):
+    return kind(steps, beta_schedule="squaredcos_cap_v2", prediction_type="sample", clip_sample=False)
+
+
+def normalizer(layout: TransitionLayout = LAYOUT) -> GaussianNormalizer:
+    result = GaussianNormalizer(layout.transition_dim)
+    result.fit(np.random.default_rng(0).normal(0.5, 2.0, (50, layout.transition_dim)).astype(np.float32))
+    return result
+
+
+def model(**parts) -> TrajectoryModel:
+    torch.manual_seed(0)
+    return TrajectoryModel(
+        **{
+            "backbone": TemporalUnet(LAYOUT.transition_dim, 8, (1, 2)).eval(),
+            "normalizer": normalizer(),
+            "scheduler": scheduler(),
+            "conditioning": FirstState(),
+            "layout": LAYOUT,
+            "horizon": HORIZON,
+            "stride": 1,
+            **parts,
+        }
+    )
+
+
+def critic(backbone=FirstActionValue, **parts) -> TrajectoryCritic:
+    torch.manual_seed(1)
+    return TrajectoryCritic(
+        **{
+            "backbone": backbone(LAYOUT.transition_dim, HORIZON, 8, (1, 8)).eval(),
+            "normalizer": normalizer(),
+            "scheduler": scheduler(),
+            "layout": LAYOUT,
+            "horizon": HORIZON,
+            "stride": 1,
+            "target": ReturnTarget(),
+            "offset": torch.tensor(0.0),
+            "scale": torch.tensor(1.0),
+            **parts,
+        }
+    )
+
+
+def planner(guide=None, sampler=None, parts=None, judge=None, **settings) -> GuidedPlanner:
+    guide = guide or partial(ValueGuide, scale=0.1, t_stopgrad=1)
+    settings = {"num_candidates": 5, "fast_networks": False, **settings}
+    return GuidedPlanner(
+        model(**(parts or {})), critic() if judge is None else judge, sampler or SampleShiftSampler(scheduler()), guide,
+        **settings,
+    )  # fmt: skip
+
+
+def started(**settings) -> GuidedPlanner:
+    result = planner(**settings)
+    result.reset(OBSERVATIONS, None, [3, 4, 5])
+    return result
+
+
+def test_a_plan_starts_at_the_observation_and_the_action_is_its_first():
+    guided = started()
+    actions = guided.act(OBSERVATIONS, ALL)
+    assert guided.plans().shape == (3, HORIZON, 3)
+    assert guided.plans()[:, 0] == pytest.approx(OBSERVATIONS, abs=1e-5)
+    chosen = guided.model.normalizer.unnormalize(guided._plans[:, 0, :2], slice(0, 2))
+    assert actions == pytest.approx(chosen.numpy())
+
+
+def test_the_candidate_of_greatest_value_is_taken():
+    ranked = started(guide=partial(ValueGuide, scale=0.0), num_candidates=32)
+    ranked.act(OBSERVATIONS, ALL)
+    assert ranked.values() == pytest.approx(ranked._plans[:, 0, :2].sum(dim=1).numpy(), abs=1e-5)
+    single = started(guide=partial(ValueGuide, scale=0.0), num_candidates=1)
+    single.act(OBSERVATIONS, ALL)
+    assert (ranked.values() > single.values()).all()
+
+
+def test_guidance_raises_the_value_of_the_plans():
+    free, steered = (
+        started(guide=partial(ValueGuide, scale=scale, t_stopgrad=1), parts={"backbone": Counting()})
+        for scale in (0.0, 2.0)
+    )
+    free.act(OBSERVATIONS, ALL)
+    steered.act(OBSERVATIONS, ALL)
+    assert (steered.values() > free.values()).all()
+
+
+@pytest.mark.parametrize("sampler", [SampleShiftSampler, MeanShiftSampler])
+@pytest.mark.parametrize("kind", [DDPMScheduler, DDIMScheduler])
+def test_every_sampler_and_scheduler_plans(sampler, kind):
+    guided = started(sampler=sampler(scheduler(kind), 3))
+    assert np.isfinite(guided.act(OBSERVATIONS, ALL)).all()
+
+
+def test_an_environment_s_plan_depends_on_its_own_seed_and_observation_alone():
+    together = started()
+    actions = together.act(OBSERVATIONS, ALL)
+    for env, seed in enumerate((3, 4, 5)):
+        alone = planner()
+        alone.reset(OBSERVATIONS[env : env + 1], None, [seed])
+        assert alone.act(OBSERVATIONS[env : env + 1], ALL[:1])[0] == pytest.approx(actions[env], abs=1e-5)
+
+
+def test_fast_networks_make_the_same_plans():
+    plain, fast = (started(judge=critic(ValueUnet), fast_networks=choice) for choice in (False, True))
+    assert fast.act(OBSERVATIONS, ALL) == pytest.approx(plain.act(OBSERVATIONS, ALL), abs=1e-4)
+    assert fast.values() == pytest.approx(plain.values(), abs=1e-4)
+    assert fast.cost().flops < plain.cost().flops
+
+
+def test_finished_environments_are_not_planned_for():
+    guided = started(parts={"backbone": Counting()})
+    guided.act(OBSERVATIONS, ALL)
+    before = guided.plans()[1]
+    guided.model.backbone.batch_sizes.clear()
+    guided.act(OBSERVATIONS + 1.0, np.array([True, False, True]))
+    assert set(guided.model.backbone.batch_sizes) == {10}
+    assert np.array_equal(guided.plans()[1], before)
+    assert guided.plans()[0, 0] == pytest.approx(OBSERVATIONS[0] + 1.0, abs=1e-5)
+
+
+def test_chunks_that_fit_a_memory_change_no_plan():
+    whole, chunked = started(), started(max_batch=5)
+    assert chunked.act(OBSERVATIONS, ALL) == pytest.approx(whole.act(OBSERVATIONS, ALL), abs=1e-5)
+    counted = started(max_batch=10, parts={"backbone": Counting()})
+    counted.act(OBSERVATIONS, ALL)
+    assert set(counted.model.backbone.batch_sizes) == {10, 5}
+
+
+def test_replanning_every_few_steps_follows_the_plan_in_between():
+    guided = started(replan_every=3)
+    first = guided.act(OBSERVATIONS, ALL)
+    plan = guided._plans.clone()
+    rows = [guided.act(OBSERVATIONS + step, ALL) for step in (1, 2)]
+    assert torch.equal(guided._plans, plan)
+    for row, actions in enumerate([first, *rows]):
+        expected = guided.model.normalizer.unnormalize(plan[:, row, :2], slice(0, 2)).numpy()
+        assert actions == pytest.approx(expected)
+    guided.act(OBSERVATIONS + 3, ALL)
+    assert guided.plans()[:, 0] == pytest.approx(OBSERVATIONS + 3, abs=1e-5)
+
+
+def test_a_warm_start_denoises_the_moved_plan_for_fewer_steps():
+    guided = started(warm_start_steps=2, parts={"backbone": Counting()})
+    guided.act(OBSERVATIONS, ALL)
+    assert len(guided.model.backbone.batch_sizes) == 6
+    guided.act(OBSERVATIONS, ALL)
+    assert len(guided.model.backbone.batch_sizes) == 8
+    guided.reset(OBSERVATIONS, None, [3, 4, 5])
+    guided.act(OBSERVATIONS, ALL)
+    assert len(guided.model.backbone.batch_sizes) == 14
+
+
+def test_a_plan_is_moved_on_by_the_steps_taken():
+    guided = started(warm_start_steps=2, replan_every=3, num_candidates=2)
+    plans = torch.arange(8.0)[None, :, None].expand(1, 8, 5)
+    moved = guided._moved_on(plans).trajectories
+    assert moved.shape == (2, 8, 5)
+    assert moved[0, :, 0].tolist() == [3, 4, 5, 6, 7, 7, 7, 7]
+
+
+def test_without_a_guide_one_candidate_is_drawn_and_nothing_is_valued():
+    guided = started(guide=NoGuide, parts={"backbone": Counting()})
+    guided.act(OBSERVATIONS, ALL)
+    assert set(guided.model.backbone.batch_sizes) == {3}
+    assert guided.values() is None
+    assert guided.value_target is None
+
+
+def test_both_rankings_judge_by_the_critic_and_differ_by_one_step():
+    plain = {"guide": partial(ValueGuide, scale=0.0), "parts": {"backbone": Counting()}}
+    returned, last_input = started(**plain), started(ranking="last_input", **plain)
+    returned.act(OBSERVATIONS, ALL)
+    last_input.act(OBSERVATIONS, ALL)
+    # The last step of this denoiser halves its input, so the same candidate is best and its value is twice as great.
+    assert last_input.values() == pytest.approx(2 * returned.values(), rel=1e-5)
+    assert torch.equal(returned._plans, last_input._plans)
+
+
+def test_the_cost_of_a_decision_is_counted():
+    guided = started(judge=critic(ValueUnet))
+    assert guided.cost() is None
+    guided.act(OBSERVATIONS, ALL)
+    cost = guided.cost()
+    assert cost.flops > 0
+    assert cost.plannings == 1
+    guided.act(OBSERVATIONS, ALL)
+    assert guided.cost().flops == pytest.approx(cost.flops)
+    half = started(judge=critic(ValueUnet), replan_every=2)
+    for _ in range(4):
+        half.act(OBSERVATIONS, ALL)
+    assert half.cost().flops == pytest.approx(cost.flops / 2)
+    assert half.cost().plannings == 2
+
+
+def test_fewer_candidates_and_guide_steps_cost_in_proportion():
+    def flops(**settings) -> float:
+        guided = started(judge=critic(ValueUnet), **settings)
+        guided.act(OBSERVATIONS, ALL)
+        return guided.cost().flops
+
+    assert flops(num_candidates=10) == pytest.approx(2 * flops(num_candidates=5), rel=1e-3)
+    ranked = flops(guide=partial(ValueGuide, scale=0.0))
+    once, twice = (flops(guide=partial(ValueGuide, scale=1.0, num_steps=n)) for n in (1, 2))
+    assert twice - once == pytest.approx(once - ranked, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_candidates": 0}, "num_candidates must be at least 1, got 0"),
+        ({"replan_every": 0}, "replan_every must lie between 1 and the plan's 8 rows"),
+        ({"replan_every": 9}, "replan_every must lie between 1 and the plan's 8 rows"),
+        ({"warm_start_steps": 7}, "warm_start_steps must lie between 1 and the sampler's 6"),
+        ({"max_batch": 4}, "max_batch=4 must hold the 5 candidates"),
+        ({"parts": {"conditioning": StartAndGoal()}}, "conditioned on the first state alone"),
+        ({"parts": {"stride": 2}}, "with a stride of 2"),
+        ({"sampler": UnguidedSampler(scheduler())}, "unguided_sampler cannot follow ValueGuide"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        planner(**settings)
+
+
+def test_a_model_without_actions_is_refused():
+    layout = TransitionLayout(0, 3)
+    parts = {"layout": layout, "normalizer": normalizer(layout), "backbone": TemporalUnet(3, 8, (1, 2))}
+    with pytest.raises(ConfigError, match="has 0 action columns"):
+        GuidedPlanner(model(**parts), None, SampleShiftSampler(scheduler()), NoGuide)
+
+
+def test_a_horizon_that_the_critic_cannot_judge_is_refused():
+    with pytest.raises(HorizonError, match="plans of 8 rows only, got horizon=16"):
+        planner(horizon=16)
+    free = planner(guide=NoGuide, horizon=16)
+    free.reset(OBSERVATIONS, None, [3, 4, 5])
+    free.act(OBSERVATIONS, ALL)
+    assert free.plans().shape == (3, 16, 3)
+
+
+def other_normalizer() -> GaussianNormalizer:
+    result = normalizer()
+    result.offset[2] += 0.5
+    return result
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"horizon": 16}, "the denoiser has horizon=8, but the critic was trained with horizon=16"),
+        ({"layout": TransitionLayout(1, 4)}, "action_dim=2, but the critic was trained with action_dim=1"),
+        ({"stride": 2}, "stride=1, but the critic was trained with stride=2"),
+        ({"scheduler": scheduler(steps=9)}, "the denoiser was trained with 6 diffusion steps, but the critic has"),
+        ({"scheduler": DDPMScheduler(6, beta_schedule="linear", prediction_type="sample")}, "another noise schedule"),
+        ({"normalizer": other_normalizer()}, "normalisers differ: offset of column 2"),
+    ],
+)
+def test_a_critic_of_other_trajectories_is_refused(parts, message):
+    with pytest.raises(TaskMismatchError, match=message):
+        planner(judge=critic(**parts))
