@@ -9,12 +9,13 @@ _LOGGERS_WITH_OWN_HANDLERS = ("lightning", "lightning.pytorch", "lightning.fabri
 _RANK_ZERO_LOGGER = "lightning.pytorch.utilities.rank_zero"
 _IDLE_MESSAGES = ("litlogger", "TPU available: False")
 # Batches are gathered on the device, the averaged network is in evaluation mode on purpose, short runs log little on
-# purpose, and the way Lightning asks about PyTrees is Lightning's.
+# purpose, the way Lightning asks about PyTrees is Lightning's, and a machine that belongs to a cluster may train alone.
 _IDLE_WARNINGS = (
     ".*does not have many workers",
     ".*module.s. in eval mode at the start of training",
     ".*is smaller than the logging interval",
     ".*isinstance.treespec, LeafSpec.* is deprecated",
+    ".*`srun` command is available on your system but is not used",
 )
 
 

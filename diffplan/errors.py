@@ -37,6 +37,10 @@ class CheckpointError(DiffplanError):
     """A checkpoint that cannot be read, written or used."""
 
 
+class ResultError(DiffplanError):
+    """A result that cannot be read, or results that cannot be compared."""
+
+
 class EnvironmentIdError(DiffplanError):
     """An environment id that no environment here answers to."""
 

@@ -23,6 +23,7 @@ from diffplan.report.calibration_picture import draw_calibration
 from diffplan.report.episode_video import tile_videos, write_video
 from diffplan.report.imagined_picture import draw_imagined
 from diffplan.report.plan_picture import draw_plans
+from diffplan.result import EpisodeScores
 
 logger = logging.getLogger(__name__)
 
@@ -41,11 +42,15 @@ class Evaluation:
         scores: D4RL-normalised score of each episode, from its true return.
         latched_scores: The same from the latched return: every step after first reaching the goal counts as at it.
             Some later papers report this one; it is never comparable with ``scores``. None where there is no goal.
+        reference_min: Return that scores 0.
+        reference_max: Return that scores 100.
     """
 
     rollout: Rollout
     scores: Float[np.ndarray, " env"]
     latched_scores: Float[np.ndarray, " env"] | None
+    reference_min: float
+    reference_max: float
 
     @property
     def prefix(self) -> str:
@@ -76,6 +81,22 @@ class Evaluation:
         if self.calibration is not None and self.calibration.bias is not None:
             numbers["value_bias"] = self.calibration.bias
         return {f"{self.prefix}/{name}": value for name, value in numbers.items()}
+
+    def episodes(self) -> EpisodeScores:
+        """What the result file keeps of each episode."""
+        rollout = self.rollout
+        return EpisodeScores(
+            seeds=list(rollout.seeds),
+            returns=rollout.returns.tolist(),
+            scores=self.scores.tolist(),
+            lengths=rollout.lengths.tolist(),
+            latched_scores=None if self.latched_scores is None else self.latched_scores.tolist(),
+            reference_min=self.reference_min,
+            reference_max=self.reference_max,
+            decision_seconds=rollout.planning_seconds / self._num_decisions,
+            decision_cpu_seconds=rollout.planning_cpu_seconds / self._num_decisions,
+            decision_gflop=None if rollout.decision_flops is None else rollout.decision_flops / 1e9,
+        )
 
     def table(self) -> tuple[Sequence[str], list[list[Any]]]:
         """One row an episode."""
@@ -217,9 +238,10 @@ def evaluate(
         should_stop=should_stop,
     )
     scores = normalized_score(episodes.returns, reference_min, reference_max)
-    if not episodes.has_goal:
-        return Evaluation(episodes, scores, None)
-    return Evaluation(episodes, scores, normalized_score(episodes.latched_returns, reference_min, reference_max))
+    latched_scores = None
+    if episodes.has_goal:
+        latched_scores = normalized_score(episodes.latched_returns, reference_min, reference_max)
+    return Evaluation(episodes, scores, latched_scores, reference_min, reference_max)
 
 
 def _frames_per_second(step_seconds: float | None, frame_interval: int, num_frames: int) -> float:

@@ -46,11 +46,11 @@ def plan(config: DictConfig) -> dict[str, float]:
     from hydra.utils import instantiate
 
     from diffplan.checkpoint import checkpoint_config, load_critic, load_module, read_checkpoint
-    from diffplan.env import env_version
     from diffplan.evaluation import evaluate
     from diffplan.report.run_page import write_run_page
     from diffplan.report.score_table import print_scores
-    from diffplan.run_dir import Results, RunDir
+    from diffplan.result_recorder import ResultRecorder
+    from diffplan.run_dir import RunDir
     from diffplan.validation import check_config
 
     path = checkpoint_file(config.checkpoint)
@@ -69,7 +69,7 @@ def plan(config: DictConfig) -> dict[str, float]:
         loggers = [instantiate(run_logger) for run_logger in config.logger.values()]
         resolved = OmegaConf.to_container(config, resolve=True)
         groups = {"task": task.name, "name": config.name, "seed": config.seed, "ablation": config.ablation}
-        metrics: dict[str, float] = {}
+        evaluations = {}
         seeds = range(config.first_seed, config.first_seed + config.num_episodes)
         for run_logger in loggers:
             run_logger.log_config(resolved, groups)
@@ -78,16 +78,19 @@ def plan(config: DictConfig) -> dict[str, float]:
                 task.env_id, planner, seeds, protocol, task.reference_min, task.reference_max, config.num_videos
             )
             evaluation.log(loggers, run_dir.path / "evaluation", checkpoint["global_step"])
-            metrics |= evaluation.metrics()
-        environment = env_version(task.env_id)
-        run_dir.finish(Results(checkpoint["global_step"], metrics, checkpoint["diffplan"]["data"], environment))
+            evaluations[protocol] = evaluation
+        origin = checkpoint["diffplan"]
+        recorder = ResultRecorder(
+            run_dir, "plan", resolved, lambda: origin["data"], path, critic_path, loggers, trained=origin["config"]
+        )
+        result = recorder.leave(evaluations, checkpoint["global_step"], final=True)
         for run_logger in loggers:
             run_logger.finalize("success")
         write_run_page(run_dir.path)
-    print_scores(metrics, task.paper_scores, checkpoint["diffplan"]["data"])
+    print_scores(result.metrics, task.paper_scores, result.data)
     for run_logger in loggers:
         print(run_logger.where_to_look())
-    return metrics
+    return result.metrics
 
 
 def main() -> None:

@@ -1,33 +1,13 @@
 """The folder of one run: who is working in it, where to continue, and whether it is finished."""
 
-import json
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from diffplan.atomic_write import write_atomically
-from diffplan.errors import ConfigError, LockedError
-
-
-@dataclass(frozen=True)
-class Results:
-    """What a finished run leaves.
-
-    Attributes:
-        step: Optimiser steps trained.
-        metrics: Of the last evaluation.
-        data: Identity of the training data.
-        environment: What the environment's numbers depend on, see ``env_version``; empty in results of before it was
-            recorded.
-    """
-
-    step: int
-    metrics: dict[str, float]
-    data: dict[str, Any]
-    environment: dict[str, str] = field(default_factory=dict)
+from diffplan.errors import ConfigError, LockedError, ResultError
+from diffplan.result import Result
 
 
 class RunDir:
@@ -64,7 +44,7 @@ class RunDir:
 
     @property
     def results_path(self) -> Path:
-        """Scores of the finished run."""
+        """Result of the finished run."""
         return self.path / "results.json"
 
     def checkpoint(self, name: str) -> Path:
@@ -82,13 +62,14 @@ class RunDir:
                 f"{self.path} holds a run already; continue it with resume=true or choose another name=..."
             )
 
-    def results(self) -> Results | None:
-        """The final scores, where the run left them; a broken file counts as none."""
+    def result(self) -> Result | None:
+        """The final result, where the run left it; a broken file counts as none."""
         try:
-            return Results(**json.loads(self.results_path.read_text()))
-        except (OSError, ValueError, TypeError):
+            return Result.parse(self.results_path.read_bytes())
+        except (OSError, ResultError):
             return None
 
-    def finish(self, results: Results) -> None:
-        """Leaves the final scores, whole or not at all."""
-        write_atomically(self.results_path, json.dumps(asdict(results), indent=1).encode())
+    def leave(self, result: Result) -> None:
+        """Writes a result, whole or not at all: the final one as ``results.json``, others beside their pictures."""
+        name = self.results_path if result.final else self.path / "evaluation" / f"results-step{result.step}.json"
+        write_atomically(name, result.to_json().encode(), durable=True)

@@ -1,6 +1,7 @@
 """The stages of training: critic, then denoiser, each trained to its last step from wherever it was left."""
 
 import logging
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from diffplan.atomic_write import write_atomically
 from diffplan.callback.checkpoint_callback import CheckpointCallback
 from diffplan.callback.provenance_callback import ProvenanceCallback
 from diffplan.callback.rollout_callback import RolloutCallback
+from diffplan.callback.speed_monitor import SpeedMonitor
 from diffplan.checkpoint import load_critic, load_module, read_checkpoint
 from diffplan.console import readable_console
 from diffplan.critic import TrajectoryCritic
@@ -24,6 +26,7 @@ from diffplan.logger.stage_logger import StageLogger
 from diffplan.model import TrajectoryModel
 from diffplan.module import AbstractTrajectoryModule
 from diffplan.resolvers import checkpoint_file
+from diffplan.result_recorder import ResultRecorder
 from diffplan.run_dir import RunDir
 
 logger = logging.getLogger(__name__)
@@ -35,8 +38,8 @@ def train_stages(
     run_dir: RunDir,
     datamodule: TrajectoryDataModule,
     loggers: list[AbstractRunLogger],
-) -> tuple[Trainer, dict[str, float]]:
-    """Trains what is to be trained: the critic, then the denoiser, whose rollouts plan with it.
+) -> Trainer:
+    """Trains what is to be trained, the critic, then the denoiser, whose rollouts plan with it; leaves the result.
 
     Args:
         config: Composed from ``conf/train.yaml``.
@@ -46,26 +49,33 @@ def train_stages(
         loggers: The run's.
 
     Returns:
-        The last stage's trainer and the metrics of its last evaluation.
+        The last stage's trainer.
     """
     critic_path, denoiser_path = run_dir.checkpoint("critic"), run_dir.checkpoint("last")
-    if _trains_critic(config):
-        denoiser = None if config.denoiser is None else load_module(checkpoint_file(config.denoiser)).model()
-        is_last = not _trains_denoiser(config)
+    given = None if config.denoiser is None else checkpoint_file(config.denoiser)
+    recorder = ResultRecorder(
+        run_dir, "train", resolved, lambda: asdict(datamodule.identity), given or denoiser_path, critic_path, loggers
+    )
+    if trains_critic(config):
+        denoiser = None if given is None else load_module(given).model()
+        is_last = not trains_denoiser(config)
         lent: list[Logger] = list(loggers) if is_last else [StageLogger(run_logger) for run_logger in loggers]
-        ended = run_stage(
-            instantiate(config.critic.module), datamodule, config, resolved, lent, config.critic.max_steps, critic_path,
+        trainer = run_stage(
+            instantiate(config.critic.module), datamodule, config, recorder, lent, config.critic.max_steps, critic_path,
             denoiser, rolls_out=denoiser is not None,
         )  # fmt: skip
         if is_last:
-            return ended
+            _leave_without_rollouts(recorder, trainer)
+            return trainer
     elif config.critic.path is not None and getattr(rank_zero_only, "rank", 0) == 0:
         adopt_critic(checkpoint_file(config.critic.path, "critic"), critic_path)
     critic = None if config.critic.module is None else load_critic(critic_path).critic()
-    return run_stage(
-        instantiate(config.module), datamodule, config, resolved, list(loggers), config.trainer.max_steps,
+    trainer = run_stage(
+        instantiate(config.module), datamodule, config, recorder, list(loggers), config.trainer.max_steps,
         denoiser_path, critic, rolls_out=True,
     )  # fmt: skip
+    _leave_without_rollouts(recorder, trainer)
+    return trainer
 
 
 def adopt_critic(source: Path, place: Path) -> None:
@@ -87,7 +97,7 @@ def check_stages(config: DictConfig) -> None:
     unknown = set(config.stages) - {"critic", "denoiser"}
     if unknown or not config.stages:
         raise ConfigError(f"stages may hold critic and denoiser, got {list(config.stages)}.")
-    if not (_trains_critic(config) or _trains_denoiser(config)):
+    if not (trains_critic(config) or trains_denoiser(config)):
         raise ConfigError(
             "nothing is left to train: denoiser and critic are both given or not among the stages; to plan with "
             "trained ones, use diffplan-plan."
@@ -96,37 +106,46 @@ def check_stages(config: DictConfig) -> None:
         raise ConfigError("a denoiser of this task plans with a critic: give critic.path=<run>, or choose critic=none.")
 
 
-def _trains_critic(config: DictConfig) -> bool:
+def _leave_without_rollouts(recorder: ResultRecorder, trainer: Trainer) -> None:
+    """Marks a run as finished in which nothing planned; the loggers have ended already."""
+    left = recorder.run_dir.result()
+    if trainer.is_global_zero and (left is None or left.step != trainer.global_step):
+        replace(recorder, loggers=[]).leave({}, trainer.global_step, final=True)
+
+
+def trains_critic(config: DictConfig) -> bool:
+    """Whether the critic is a stage of this run."""
     return "critic" in config.stages and config.critic.module is not None and config.critic.path is None
 
 
-def _trains_denoiser(config: DictConfig) -> bool:
+def trains_denoiser(config: DictConfig) -> bool:
+    """Whether the denoiser is a stage of this run."""
     return "denoiser" in config.stages and config.denoiser is None
 
 
 def last_step(config: DictConfig) -> int:
     """Optimiser steps of the last stage."""
-    return config.trainer.max_steps if _trains_denoiser(config) else config.critic.max_steps
+    return config.trainer.max_steps if trains_denoiser(config) else config.critic.max_steps
 
 
 def run_stage(
     module: AbstractTrajectoryModule,
     datamodule: TrajectoryDataModule,
     config: DictConfig,
-    resolved: dict[str, Any],
+    recorder: ResultRecorder,
     loggers: list[Logger],
     max_steps: int,
     checkpoint: Path,
     partner: TrajectoryModel | TrajectoryCritic | None,
     rolls_out: bool,
-) -> tuple[Trainer, dict[str, float]]:
+) -> Trainer:
     """Trains one module; a stage that is finished is only evaluated.
 
     Args:
         module: What is trained.
         datamodule: Where its batches come from.
         config: The whole config; its trainer and callbacks are built anew for each stage.
-        resolved: The same with plain values, for the checkpoints.
+        recorder: Takes every evaluation.
         loggers: Where numbers go.
         max_steps: Optimiser steps.
         checkpoint: Newest checkpoint of the stage; continued where it exists.
@@ -134,7 +153,7 @@ def run_stage(
         rolls_out: Whether the callbacks that plan take part.
 
     Returns:
-        The trainer, and the metrics of the last evaluation.
+        The trainer.
     """
     callbacks = []
     for node in config.callbacks.values():
@@ -142,8 +161,10 @@ def run_stage(
         if isinstance(callback, CheckpointCallback):
             callback.name = checkpoint.stem
         if isinstance(callback, RolloutCallback):
-            callback.partner = partner
+            callback.partner, callback.leave = partner, recorder.leave
             callback = callback if rolls_out else None
+        if isinstance(callback, SpeedMonitor):
+            recorder.monitors[module.stage] = callback
         if callback is not None:
             callbacks.append(callback)
     if checkpoint.exists():
@@ -152,11 +173,9 @@ def run_stage(
     with readable_console():
         trainer = instantiate(
             config.trainer,
-            callbacks=[*callbacks, ProvenanceCallback(resolved)],
+            callbacks=[*callbacks, ProvenanceCallback(recorder.config)],
             logger=loggers,
             max_steps=max_steps,
         )
         trainer.fit(module, datamodule, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
-    final = [callback.final for callback in callbacks if isinstance(callback, RolloutCallback)]
-    metrics = {key: value for evaluations in final for e in evaluations.values() for key, value in e.metrics().items()}
-    return trainer, metrics
+    return trainer

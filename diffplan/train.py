@@ -1,7 +1,6 @@
 """``diffplan-train``: data, critic, denoiser, evaluation; then the scores and where to look."""
 
 import logging
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,8 +56,7 @@ def train(config: DictConfig) -> dict[str, float]:
     from lightning import seed_everything
     from lightning.pytorch.utilities import rank_zero_only
 
-    from diffplan.env import env_version
-    from diffplan.run_dir import Results, RunDir
+    from diffplan.run_dir import RunDir
     from diffplan.stage import check_stages, last_step, train_stages
 
     check_stages(config)
@@ -67,25 +65,24 @@ def train(config: DictConfig) -> dict[str, float]:
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
     with RunDir(Path(config.paths.run_dir), locks=getattr(rank_zero_only, "rank", 0) == 0) as run_dir:
-        results = run_dir.results()
-        if config.resume and results is not None and results.step >= last_step(config):
+        result = run_dir.result()
+        if config.resume and result is not None and result.step >= last_step(config):
             logger.info(
                 "this run is finished; for other settings of the planner, use diffplan-plan checkpoint=%s", run_dir.path
             )
             _show(run_dir, config, [])
-            return results.metrics
+            return result.metrics
         run_dir.check_resume(config.resume)
         seed_everything(config.seed, workers=True, verbose=False)
         datamodule = instantiate(config.datamodule)
         loggers = [instantiate(run_logger) for run_logger in config.logger.values()]
         for run_logger in loggers:
             run_logger.log_config(resolved, _groups(config))
-        trainer, metrics = train_stages(config, resolved, run_dir, datamodule, loggers)
+        trainer = train_stages(config, resolved, run_dir, datamodule, loggers)
         if trainer.is_global_zero:
-            identity, environment = asdict(datamodule.identity), env_version(config.task.env_id)
-            run_dir.finish(Results(trainer.global_step, metrics, identity, environment))
             _show(run_dir, config, loggers)
-    return metrics
+        result = run_dir.result()
+    return {} if result is None else result.metrics
 
 
 def main() -> None:
@@ -102,9 +99,9 @@ def _show(run_dir: "RunDir", config: DictConfig, loggers: list["AbstractRunLogge
     from diffplan.report.run_page import write_run_page
     from diffplan.report.score_table import print_scores
 
-    results = run_dir.results()
-    if results is not None and results.metrics:
-        print_scores(results.metrics, config.task.paper_scores, results.data)
+    result = run_dir.result()
+    if result is not None and result.metrics:
+        print_scores(result.metrics, config.task.paper_scores, result.data)
     page = write_run_page(run_dir.path)
     for place in [run_logger.where_to_look() for run_logger in loggers] or [f"Open {page}"]:
         print(place)

@@ -54,7 +54,7 @@ def make_rollout(**changes) -> Rollout:
 def evaluation(**changes) -> Evaluation:
     """Scored between 0 and 4, so that a return of 2 is 50 and a latched one of 3 is 75."""
     rollout = make_rollout(**changes)
-    return Evaluation(rollout, 25.0 * rollout.returns, 25.0 * rollout.latched_returns)
+    return Evaluation(rollout, 25.0 * rollout.returns, 25.0 * rollout.latched_returns, 0.0, 4.0)
 
 
 def width(picture: Path) -> int:
@@ -110,7 +110,7 @@ def locomotion(**changes) -> Evaluation:
         "planning_cpu_seconds": 2.1,
     }  # fmt: skip
     rollout = make_rollout(**(fields | changes))
-    return Evaluation(rollout, 10.0 * rollout.returns, None)
+    return Evaluation(rollout, 10.0 * rollout.returns, None, 0.0, 10.0)
 
 
 # Returns are [1, 0, -4] and [1.875, 1.75, 1.5], of which the critic misses each by 2, and 1, which is not counted.

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 
 ALLOWED_IMPORTERS = {
-    "lightning": {"module", "datamodule", "callback", "logger", "train", "stage"},
+    "lightning": {"module", "datamodule", "callback", "logger", "train", "stage", "result_recorder"},
     "pytorch_lightning": set(),
     "hydra": {"train", "stage", "plan", "command", "resolvers", "validation", "checkpoint"},
     "omegaconf": {"train", "stage", "plan", "command", "resolvers", "validation", "checkpoint"},

@@ -1,5 +1,5 @@
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,9 @@ class RolloutCallback(Callback):
 
     Attributes:
         protocols: What the task is evaluated under: ``single_task`` (its own goal, if it has one), ``multi2d``.
+        partner: What plans are made with beside the module in training.
+        final: The last evaluation, by protocol.
+        leave: Records an evaluation, given its step and whether it is the last; None where nothing is to be kept.
 
     Raises:
         ConfigError: no episodes or no protocol.
@@ -72,6 +75,7 @@ class RolloutCallback(Callback):
         self.protocols = protocols
         self.num_videos = num_videos
         self.partner: Any = None
+        self.leave: Callable[[Mapping[str, Evaluation], int, bool], Any] | None = None
         self.final: dict[str, Evaluation] = {}
         self._evaluated_step = 0
 
@@ -101,16 +105,18 @@ class RolloutCallback(Callback):
         if not self.every_n_steps or step % self.every_n_steps or step in (0, self._evaluated_step):
             return
         self._evaluated_step = step
-        self._evaluate(trainer, pl_module, self.num_episodes)
+        self._evaluate(trainer, pl_module, self.num_episodes, final=False)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluates the finished model, also when a finished training is only taken up again."""
         if trainer.global_step >= trainer.max_steps:
-            self.final = self._evaluate(trainer, pl_module, self.num_final_episodes)
+            self.final = self._evaluate(trainer, pl_module, self.num_final_episodes, final=True)
             if trainer.received_sigterm:
                 raise SystemExit(128 + signal.SIGTERM)
 
-    def _evaluate(self, trainer: Trainer, pl_module: LightningModule, num_episodes: int) -> dict[str, Evaluation]:
+    def _evaluate(
+        self, trainer: Trainer, pl_module: LightningModule, num_episodes: int, final: bool
+    ) -> dict[str, Evaluation]:
         evaluations = {}
         if trainer.is_global_zero:
             planner = self.make_planner(pl_module)
@@ -129,5 +135,8 @@ class RolloutCallback(Callback):
                 if evaluations[protocol].rollout.complete:
                     loggers = [logger for logger in trainer.loggers if isinstance(logger, AbstractRunLogger)]
                     evaluations[protocol].log(loggers, self.media_dir, trainer.global_step)
+            complete = all(evaluation.rollout.complete for evaluation in evaluations.values())
+            if complete and self.leave is not None:
+                self.leave(evaluations, trainer.global_step, final)
         trainer.strategy.barrier("rollout")
         return evaluations

@@ -7,6 +7,8 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
+from diffplan.result import Result, WandbIdentity
+
 
 class AbstractRunLogger(Logger, ABC):
     """A Lightning logger that also takes the config, pictures, videos and tables.
@@ -49,6 +51,17 @@ class AbstractRunLogger(Logger, ABC):
         Raises:
             ConfigError: a row has another number of values than there are columns.
         """
+
+    def log_result(self, result: Result) -> None:
+        """Records the run's final result where it can be read back; its file in the run folder is written already.
+
+        Args:
+            result: What tables are made from.
+        """
+
+    def wandb_identity(self) -> WandbIdentity | None:
+        """Names the W&B run that is written to; None for other loggers."""
+        return None
 
     @abstractmethod
     def where_to_look(self) -> str:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import logging
 import platform
 import re
 import shutil
@@ -10,7 +9,6 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +29,8 @@ from diffplan.report.run_record import (
     TABLE_DIR,
     merge_metrics,
 )
+from diffplan.result import versions
 
-logger = logging.getLogger(__name__)
-
-_PACKAGES = ("diffplan", "torch", "lightning", "diffusers", "mujoco", "gymnasium", "numpy", "wandb")
 _SECONDS_BETWEEN_TABLES = 30.0
 
 
@@ -155,7 +151,7 @@ class CsvLogger(AbstractRunLogger):
                 "command": sys.argv,
                 "python": platform.python_version(),
                 "platform": platform.platform(terse=True),
-                "versions": _versions(),
+                "versions": versions(),
                 "groups": groups,
             }
         )
@@ -183,13 +179,3 @@ def _csv_bytes(table: Sequence[Sequence[Any]]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(table)
     return text.getvalue().encode()
-
-
-def _versions() -> dict[str, str]:
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            logger.debug("%s is not installed.", package)
-    return versions

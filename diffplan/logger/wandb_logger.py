@@ -18,6 +18,7 @@ from diffplan.atomic_write import write_atomically
 from diffplan.errors import ConfigError
 from diffplan.logger.base import AbstractRunLogger
 from diffplan.logger.plain_value import plain_value
+from diffplan.result import Result, WandbIdentity
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ _STEP_KEY = "trainer/global_step"
 _PICTURES, _VIDEOS = (".png", ".jpg", ".jpeg"), (".mp4",)
 _CONFIG_KEY = "cfg"
 _MODULE_KEY = "module"
+RESULT_KEY = "diffplan/result"
 
 
 class WandbLogger(AbstractRunLogger):
@@ -153,6 +155,18 @@ class WandbLogger(AbstractRunLogger):
                 raise ConfigError(f"Every row of {key!r} must have {len(columns)} values, got one with {len(row)}.")
         table = wandb.Table(columns=list(columns), data=[plain_value(row) for row in rows])
         self._send(lambda run: run.log({key: table, _STEP_KEY: step}))
+
+    @rank_zero_only
+    def log_result(self, result: Result) -> None:
+        """Puts the whole record into the run's summary, so that tables can be made from W&B alone."""
+        self._send(lambda run: run.summary.update({RESULT_KEY: result.model_dump_json()}))
+
+    def wandb_identity(self) -> WandbIdentity | None:
+        """The run that has been started; None where W&B is switched off."""
+        run = self._run
+        if run is None or run.disabled:
+            return None
+        return WandbIdentity(entity=run.entity or None, project=self._project, run_id=run.id)
 
     def where_to_look(self) -> str:
         """Names the run's page online, or its folder and the command that uploads it."""

@@ -8,6 +8,8 @@ from diffplan.critic import TrajectoryCritic
 from diffplan.errors import ConfigError
 from diffplan.model import TrajectoryModel
 from diffplan.planner.base import AbstractPlanner
+from diffplan.planner.decision_cost import DecisionCost
+from diffplan.planner.flop_counter import FlopCounter
 from diffplan.sampler import AbstractSampler
 
 
@@ -54,6 +56,8 @@ class WaypointPlanner(AbstractPlanner):
             )
         self._rows: Float64[np.ndarray, "env row 4"] = np.zeros((0, 0, 4))
         self._step = 0
+        self._flops_per_plan = 0.0
+        self._num_envs = self._num_decisions = 0
 
     def reset(
         self,
@@ -70,7 +74,10 @@ class WaypointPlanner(AbstractPlanner):
         given = normalizer.normalize(given.to(normalizer.offset.device), layout.observations)
         conditions = self.model.conditioning.from_observations(given, self.horizon, layout)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        trajectories = self.sampler.sample(self.model, conditions, generators)
+        with FlopCounter() as counter:
+            trajectories = self.sampler.sample(self.model, conditions, generators)
+        self._flops_per_plan = counter.total / len(seeds)
+        self._num_envs, self._num_decisions = len(seeds), 0
         planned = normalizer.unnormalize(trajectories[:, :, layout.observations], layout.observations)
         self._rows = planned.cpu().numpy().astype(np.float64)
         self._step = 0
@@ -80,12 +87,19 @@ class WaypointPlanner(AbstractPlanner):
     ) -> Float[np.ndarray, "env action"]:
         """Steers towards the state planned for the next step."""
         self._step += 1
+        self._num_decisions += int(active.sum())
         waypoints = self._states_at(self._step)
         return (waypoints[:, :2] - observations[:, :2]) + (waypoints[:, 2:] - observations[:, 2:])
 
     def plans(self) -> Float[np.ndarray, "env row observation"] | None:
         """The planned states, one row every ``stride`` steps."""
         return self._rows
+
+    def cost(self) -> DecisionCost | None:
+        """The one plan of each episode, spread over its steps."""
+        if not self._num_decisions:
+            return None
+        return DecisionCost(self._flops_per_plan * self._num_envs / self._num_decisions, 1)
 
     @property
     def stride(self) -> int:
