@@ -48,3 +48,13 @@ def test_speed_counts_wall_time_and_processor_time_apart(fit, clock, tmp_path):
 def test_batches_that_make_one_step_count_once(fit, clock, tmp_path):
     fit(clock, SpeedMonitor(1), max_steps=4, accumulate_grad_batches=2, loggers=[CsvLogger(tmp_path)])
     assert [row["train/steps_per_second"] for row in rows(tmp_path)] == pytest.approx([1.0, 1.0])
+
+
+def test_what_training_cost_adds_up_over_a_stop(fit, clock, tmp_path):
+    before, after = SpeedMonitor(1), SpeedMonitor(1)
+    fit(clock, before, max_steps=4)
+    assert before.state_dict() == pytest.approx({"seconds": 2.0, "cpu_seconds": 0.2})
+    after.load_state_dict(before.state_dict())
+    clock.batches = 0
+    fit(clock, after, max_steps=2)
+    assert after.state_dict() == pytest.approx({"seconds": 3.0, "cpu_seconds": 0.3})

@@ -11,7 +11,8 @@ import wandb
 from PIL import Image
 
 from diffplan.errors import ConfigError
-from diffplan.logger.wandb_logger import WandbLogger
+from diffplan.logger.wandb_logger import RESULT_KEY, WandbLogger
+from diffplan.result import Result
 
 API_KEY = "0123456789abcdef" * 2 + "01234567"
 
@@ -189,6 +190,22 @@ def test_with_an_account_a_run_goes_online(tmp_path, wandb_server, clean_wandb, 
     assert media[0].read_bytes() in wandb_server.files.values()
 
 
+def test_a_result_can_be_read_back_from_the_server(tmp_path, wandb_server):
+    logger = small_logger(tmp_path / "run")
+    assert logger.wandb_identity() is None
+    logger.log_metrics({"train/loss": 0.5}, step=100)
+    identity = logger.wandb_identity()
+    assert (identity.entity, identity.project, identity.run_id) == ("lab", "diffplan", logger.version)
+    run = {"task": {"name": "maze2d-umaze-v1"}, "name": "one", "seed": 0, "ablation": "default"}
+    result = Result.of_run(
+        run, job="train", step=100, final=True, protocols={}, metrics={}, cost={}, data={}, environment={},
+        checkpoint=None, wandb=identity,
+    )  # fmt: skip
+    logger.log_result(result)
+    logger.finalize("success")
+    assert Result.parse(wandb_server.runs[logger.version]["summary"][RESULT_KEY]) == result
+
+
 def test_a_resumed_online_run_continues_the_same_history(tmp_path, wandb_server):
     for steps in ((1, 2), (2, 3)):
         logger = small_logger(tmp_path / "run")
@@ -239,7 +256,8 @@ def test_training_goes_on_when_the_client_process_is_killed(tmp_path, clean_wand
     script.write_text(
         """
 import os, signal, subprocess, sys, time
-from diffplan.logger.wandb_logger import WandbLogger
+from diffplan.logger.wandb_logger import RESULT_KEY, WandbLogger
+from diffplan.result import Result
 
 logger = WandbLogger(project="diffplan", save_dir=sys.argv[1])
 logger.log_metrics({"train/loss": 0.5}, step=100)

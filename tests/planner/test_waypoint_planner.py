@@ -176,3 +176,16 @@ def test_a_task_without_a_goal_is_refused():
 def test_it_is_a_planner():
     assert isinstance(planner(), AbstractPlanner)
     assert isinstance(planner().model.backbone, AbstractBackbone)
+
+
+def test_the_one_plan_of_an_episode_is_spread_over_its_steps():
+    controller = planner()
+    assert controller.cost() is None
+    costs = []
+    for num_steps in (1, 4):
+        controller.reset(STARTS, GOALS, [5, 6])
+        for _ in range(num_steps):
+            controller.act(STARTS, ACTIVE)
+        costs.append(controller.cost().flops)
+    assert costs[0] == pytest.approx(4 * costs[1])
+    assert costs[0] > 0
