@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from diffplan.conditioning import AbstractConditioning, Conditions
 from diffplan.module.exponential_moving_average import ExponentialMovingAverage
 from diffplan.normalizer import AbstractNormalizer
-from diffplan.scheduler import check_scheduler
+from diffplan.scheduler import NoiseSchedule, check_scheduler
 from diffplan.shapes import Trajectories
 from diffplan.trajectory import TrajectoryBatch, TransitionLayout
 
@@ -62,6 +62,7 @@ class AbstractTrajectoryModule(LightningModule, ABC):
         check_scheduler(scheduler)
         self.backbone = backbone
         self.scheduler = scheduler
+        self._noise_schedule = NoiseSchedule(scheduler)
         self.conditioning = conditioning
         self.normalizer = normalizer
         self.layout = layout
@@ -110,7 +111,7 @@ class AbstractTrajectoryModule(LightningModule, ABC):
         )
         noise = torch.randn(clean.shape, generator=generator, device=clean.device, dtype=clean.dtype)
         conditions = self.conditioning.from_window(clean, self.layout)
-        return conditions.apply(self.scheduler.add_noise(clean, noise, timesteps)), noise, timesteps, conditions
+        return conditions.apply(self._noise_schedule.add_noise(clean, noise, timesteps)), noise, timesteps, conditions
 
     @property
     def learning_rate(self) -> float:

@@ -13,7 +13,7 @@ from diffplan.conditioning import Conditions
 from diffplan.errors import ConfigError
 from diffplan.guide import AbstractGuide
 from diffplan.model import TrajectoryModel
-from diffplan.scheduler import check_same_process, check_scheduler
+from diffplan.scheduler import ReverseProcess, check_same_process, check_scheduler
 from diffplan.shapes import Trajectories
 
 
@@ -40,7 +40,7 @@ class AbstractSampler(ABC):
         num_inference_steps: Denoising steps; None takes as many as the model was trained with.
 
     Raises:
-        ConfigError: for a scheduler that cannot serve or more steps than the model has.
+        ConfigError: for a scheduler that cannot serve, or not in so many steps, or more steps than the model has.
     """
 
     def __init__(self, scheduler: Any, num_inference_steps: int | None = None) -> None:
@@ -53,6 +53,7 @@ class AbstractSampler(ABC):
             )
         self.scheduler = scheduler
         self.num_inference_steps = num_inference_steps or trained
+        self._process = ReverseProcess(scheduler, self.num_inference_steps)
 
     def sample(
         self,
@@ -95,26 +96,25 @@ class AbstractSampler(ABC):
         """Yields the trajectories as they are denoised, the noisy beginning first; arguments as in ``sample``."""
         check_same_process(model.scheduler, self.scheduler)
         self.check_guide(guide)
-        # A scheduler keeps its place in the loop; a copy leaves the shared one untouched.
-        scheduler = copy.deepcopy(self.scheduler)
-        scheduler.set_timesteps(self.num_inference_steps, device=conditions.values.device)
-        timesteps = scheduler.timesteps
+        # A process keeps its place in the loop; a copy leaves the shared one untouched.
+        process = copy.deepcopy(self._process)
+        num_steps = self.num_inference_steps if start is None else start.num_steps
+        if not 1 <= num_steps <= self.num_inference_steps:
+            raise ConfigError(
+                f"a warm start takes between 1 and the sampler's {self.num_inference_steps} denoising steps, got "
+                f"{num_steps}."
+            )
+        calls = process.start(num_steps, is_guided=guide is not None and guide.num_steps > 0)
         if initial is None:
             initial = _noise(tuple(conditions.values.shape), generators, conditions.values.device)
         if start is not None:
-            if not 1 <= start.num_steps <= len(timesteps):
-                raise ConfigError(
-                    f"a warm start takes between 1 and the sampler's {len(timesteps)} denoising steps, got "
-                    f"{start.num_steps}."
-                )
-            timesteps = timesteps[-start.num_steps :]
-            initial = scheduler.add_noise(start.trajectories, initial, timesteps[:1])
+            initial = process.noised(start.trajectories, initial, calls[0])
         trajectories = conditions.apply(initial)
         yield trajectories
-        for timestep in timesteps:
+        for call in calls:
             # Inside the loop, because a generator must not hand its mode to whoever asks for the next value.
             with torch.no_grad():
-                trajectories = self._step(model, scheduler, timestep, trajectories, conditions, list(generators), guide)
+                trajectories = self._step(model, process, call, trajectories, conditions, list(generators), guide)
             trajectories = conditions.apply(trajectories)
             yield trajectories
 
@@ -130,32 +130,14 @@ class AbstractSampler(ABC):
     def _step(
         self,
         model: TrajectoryModel,
-        scheduler: Any,
-        timestep: torch.Tensor,
+        process: ReverseProcess,
+        call: int,
         trajectories: Trajectories,
         conditions: Conditions,
         generators: list[torch.Generator],
         guide: AbstractGuide | None,
     ) -> Trajectories:
-        """Takes one denoising step."""
-
-
-def scheduler_step(
-    scheduler: Any,
-    output: Trajectories,
-    timestep: torch.Tensor,
-    trajectories: Trajectories,
-    generators: list[torch.Generator],
-) -> Any:
-    """Calls ``scheduler.step`` and returns its output; deterministic schedulers take no generator."""
-    if "generator" not in scheduler.step.__code__.co_varnames:
-        return scheduler.step(output, timestep, trajectories)
-    # Schedulers work entry by entry and draw noise once per generator along the first axis.
-    grouped = (len(generators), -1, *trajectories.shape[1:])
-    step = scheduler.step(output.reshape(grouped), timestep, trajectories.reshape(grouped), generator=generators)
-    return type(step)(
-        **{key: None if value is None else value.reshape(trajectories.shape) for key, value in step.items()}
-    )
+        """Calls the network once and takes the scheduler's step."""
 
 
 def _noise(shape: tuple[int, ...], generators: Sequence[torch.Generator], device: torch.device) -> Trajectories:

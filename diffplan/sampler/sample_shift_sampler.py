@@ -1,12 +1,10 @@
-from typing import Any
-
 import torch
 
 from diffplan.conditioning import Conditions
 from diffplan.guide import AbstractGuide
 from diffplan.model import TrajectoryModel
-from diffplan.sampler.base import AbstractSampler, scheduler_step
-from diffplan.scheduler import posterior
+from diffplan.sampler.base import AbstractSampler
+from diffplan.scheduler import ReverseProcess
 from diffplan.shapes import Trajectories
 
 
@@ -15,7 +13,8 @@ class SampleShiftSampler(AbstractSampler):
 
     Per timestep: ``num_steps`` times ``x <- x + scale * factor * dV/dx`` with the conditions re-applied, then the
     unguided reverse step from the shifted ``x``. The posterior variance in the factor is that of the scheduler's own
-    jump, so it is defined for any number of denoising steps and any scheduler with ``alphas_cumprod``.
+    jump, so it is defined for any number of denoising steps and any scheduler. Where a step takes several calls of the
+    network (Heun, single-step DPM-Solver), the sample is moved once, before the first.
 
     Reference: Diffuser, released code ``n_step_guided_p_sample``.
     """
@@ -26,16 +25,17 @@ class SampleShiftSampler(AbstractSampler):
     def _step(
         self,
         model: TrajectoryModel,
-        scheduler: Any,
-        timestep: torch.Tensor,
+        process: ReverseProcess,
+        call: int,
         trajectories: Trajectories,
         conditions: Conditions,
         generators: list[torch.Generator],
         guide: AbstractGuide | None,
     ) -> Trajectories:
-        if guide is not None and guide.acts_at(int(timestep)):
-            variance = posterior(scheduler, timestep).variance
+        timestep = process.timestep(call, trajectories.device)
+        if guide is not None and process.begins(call) and guide.acts_at(process.timesteps[call]):
+            variance = process.posterior(call).variance
             for _ in range(guide.num_steps):
                 trajectories = conditions.apply(trajectories + guide.shift(trajectories, timestep, variance))
         output = model.backbone(trajectories, timestep[None])
-        return scheduler_step(scheduler, output, timestep, trajectories, generators).prev_sample
+        return process.step(output, call, trajectories, generators).result

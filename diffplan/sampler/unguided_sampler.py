@@ -1,12 +1,11 @@
-from typing import Any
-
 import torch
 
 from diffplan.conditioning import Conditions
 from diffplan.errors import ConfigError
 from diffplan.guide import AbstractGuide, NoGuide
 from diffplan.model import TrajectoryModel
-from diffplan.sampler.base import AbstractSampler, scheduler_step
+from diffplan.sampler.base import AbstractSampler
+from diffplan.scheduler import ReverseProcess
 from diffplan.shapes import Trajectories
 
 
@@ -27,13 +26,13 @@ class UnguidedSampler(AbstractSampler):
     def _step(
         self,
         model: TrajectoryModel,
-        scheduler: Any,
-        timestep: torch.Tensor,
+        process: ReverseProcess,
+        call: int,
         trajectories: Trajectories,
         conditions: Conditions,
         generators: list[torch.Generator],
         guide: AbstractGuide | None,
     ) -> Trajectories:
         # One timestep for the whole batch: its embedding is computed once.
-        output = model.backbone(trajectories, timestep[None])
-        return scheduler_step(scheduler, output, timestep, trajectories, generators).prev_sample
+        output = model.backbone(trajectories, process.timestep(call, trajectories.device)[None])
+        return process.step(output, call, trajectories, generators).result

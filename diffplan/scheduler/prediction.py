@@ -1,4 +1,4 @@
-"""What a network is asked to predict under a scheduler, and which schedulers can serve."""
+"""What a network is asked to predict under a scheduler, and whether two schedulers agree on it."""
 
 from typing import Any
 
@@ -6,9 +6,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diffplan.errors import ConfigError, TaskMismatchError
+from diffplan.errors import TaskMismatchError
+from diffplan.scheduler.noise_schedule import NoiseSchedule
+from diffplan.scheduler.posterior import Level
+from diffplan.shapes import Trajectories
 
-PREDICTION_TYPES = ("sample", "epsilon", "v_prediction")
+
+def prediction_type(scheduler: Any) -> str:
+    """Returns what the network predicts: ``sample``, ``epsilon``, ``v_prediction``, or ``flow`` (noise minus clean)."""
+    return scheduler.config.get("prediction_type", "flow")
 
 
 def training_target(
@@ -17,44 +23,39 @@ def training_target(
     noise: Float[Tensor, "batch horizon transition"],
     timesteps: Int[Tensor, " batch"],
 ) -> Float[Tensor, "batch horizon transition"]:
-    """Returns what the network should output for ``add_noise(clean, noise, timesteps)``.
+    """Returns what the network should output for ``NoiseSchedule.add_noise(clean, noise, timesteps)``.
 
-    Reference: Ho et al. 2020, equation 14 (epsilon); Salimans and Ho 2022, section 2.4 (v); Diffuser's released code
-        predicts the clean trajectory (sample).
+    Reference: Ho et al. 2020, equation 14 (epsilon); Salimans and Ho 2022, section 2.4 (v); Lipman et al. 2023,
+        equation 23 (flow; their time runs the other way); Diffuser's released code predicts the clean trajectory
+        (sample).
     """
-    kind = scheduler.config.prediction_type
+    kind = prediction_type(scheduler)
     if kind == "sample":
         return clean
     if kind == "epsilon":
         return noise
+    if kind == "flow":
+        return noise - clean
     alpha_cumprod = scheduler.alphas_cumprod.to(clean.device)[timesteps][:, None, None]
     return alpha_cumprod.sqrt() * noise - (1 - alpha_cumprod).sqrt() * clean
 
 
-def check_scheduler(scheduler: Any) -> None:
-    """Refuses schedulers whose noising is not ``sqrt(abar) x + sqrt(1 - abar) eps`` on integer timesteps.
+def denoised_estimate(kind: str, output: Trajectories, noisy: Trajectories, level: Level) -> Trajectories:
+    """Returns the clean trajectories that a network's output means.
 
-    The conditioned rows of a plan are written in clean units into the network's input, which only schedulers of this
-    kind (DDPM, DDIM, DPM-Solver++, UniPC, DEIS) allow without rescaling.
-
-    Raises:
-        ConfigError: with what is missing.
+    Args:
+        kind: What the network predicts, see ``prediction_type``.
+        output: Its output.
+        noisy: Its input.
+        level: The input's.
     """
-    name = type(scheduler).__name__
-    kind = scheduler.config.get("prediction_type")
-    if kind not in PREDICTION_TYPES:
-        raise ConfigError(
-            f"scheduler {name} has prediction_type={kind!r}, but it must be one of {', '.join(PREDICTION_TYPES)}."
-        )
-    if not hasattr(scheduler, "alphas_cumprod"):
-        raise ConfigError(
-            f"scheduler {name} has no alphas_cumprod, so conditioned rows cannot be written into its samples."
-        )
-    if float(scheduler.init_noise_sigma) != 1.0:
-        raise ConfigError(
-            f"scheduler {name} scales its samples by sigma (init_noise_sigma={float(scheduler.init_noise_sigma):.4g}), "
-            "but planning writes clean rows into them; choose a variance-preserving one such as ddpm or ddim."
-        )
+    if kind == "sample":
+        return output
+    if kind == "epsilon":
+        return (noisy - level.noise * output) / level.signal
+    if kind == "flow":
+        return noisy - level.noise * output
+    return level.signal * noisy - level.noise * output
 
 
 def check_same_process(training: Any, sampling: Any) -> None:
@@ -63,7 +64,13 @@ def check_same_process(training: Any, sampling: Any) -> None:
     Raises:
         TaskMismatchError: with what differs.
     """
-    trained, asked = training.config.prediction_type, sampling.config.prediction_type
+    trained, asked = prediction_type(training), prediction_type(sampling)
+    if "flow" in (trained, asked) and trained != asked:
+        took, needs = ("a flow", "a diffusion") if trained == "flow" else ("a diffusion", "a flow")
+        raise TaskMismatchError(
+            f"the network was trained as {took}, but {type(sampling).__name__} samples {needs}; choose "
+            f"{'scheduler=flow_match_euler' if trained == 'flow' else 'a scheduler such as ddpm or ddim'}."
+        )
     if trained != asked:
         raise TaskMismatchError(f"the network was trained with prediction_type={trained}, but the sampler has {asked}.")
     check_same_noise(training, sampling, "the network", "the sampling scheduler")
@@ -86,5 +93,6 @@ def check_same_noise(first: Any, second: Any, first_name: str, second_name: str)
         raise TaskMismatchError(
             f"{first_name} was trained with {ours} diffusion steps, but {second_name} has num_train_timesteps={theirs}."
         )
-    if not torch.allclose(first.alphas_cumprod.cpu(), second.alphas_cumprod.cpu(), atol=1e-5):
+    one, other = NoiseSchedule(first), NoiseSchedule(second)
+    if one.is_flow != other.is_flow or not torch.allclose(one.signal**2, other.signal**2, atol=1e-5):
         raise TaskMismatchError(f"{first_name} was trained with another noise schedule (betas) than {second_name} has.")

@@ -9,6 +9,7 @@ from diffplan.conditioning import AbstractConditioning, FirstState
 from diffplan.model import TrajectoryModel
 from diffplan.normalizer import LimitsNormalizer
 from diffplan.paths import CONF_DIR
+from diffplan.scheduler import NoiseSchedule, prediction_type
 from diffplan.trajectory import TransitionLayout
 
 MEAN, DEVIATION = 0.4, 0.5
@@ -20,6 +21,7 @@ class GaussianDenoiser(AbstractBackbone):
     def __init__(self, scheduler, mean: float = MEAN, deviation: float = DEVIATION) -> None:
         super().__init__()
         self.scheduler, self.mean, self.deviation = scheduler, mean, deviation
+        self.schedule = NoiseSchedule(scheduler)
         self.batch_sizes: list[int] = []
 
     def check_horizon(self, horizon: int) -> None:
@@ -27,14 +29,16 @@ class GaussianDenoiser(AbstractBackbone):
 
     def forward(self, trajectories, timesteps):
         self.batch_sizes.append(len(trajectories))
-        signal = self.scheduler.alphas_cumprod[timesteps][:, None, None]
-        gain = self.deviation**2 * signal.sqrt() / (self.deviation**2 * signal + 1 - signal)
-        clean = self.mean + gain * (trajectories - signal.sqrt() * self.mean)
-        noise = (trajectories - signal.sqrt() * clean) / (1 - signal).sqrt()
-        kind = self.scheduler.config.prediction_type
-        if kind == "sample":
-            return clean
-        return noise if kind == "epsilon" else signal.sqrt() * noise - (1 - signal).sqrt() * clean
+        signal, noise = (
+            weights[timesteps][:, None, None].float() for weights in (self.schedule.signal, self.schedule.noise)
+        )
+        gain = self.deviation**2 * signal / (self.deviation**2 * signal**2 + noise**2)
+        clean = self.mean + gain * (trajectories - signal * self.mean)
+        eps = (trajectories - signal * clean) / noise
+        kind = prediction_type(self.scheduler)
+        return {"sample": clean, "epsilon": eps, "v_prediction": signal * eps - noise * clean, "flow": eps - clean}[
+            kind
+        ]
 
 
 def scheduler_from_yaml(name: str, diffusion_steps: int, clip: bool = False, prediction_type: str = "sample"):

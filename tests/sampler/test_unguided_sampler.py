@@ -8,7 +8,7 @@ from diffplan.sampler import UnguidedSampler
 from diffplan.trajectory import TransitionLayout
 
 # NumPy's complaint about how diffusers turns a tensor into an array; nothing here can change it.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
 
 # The data of the exact denoiser.
 MEAN, DEVIATION = 0.4, 0.5
