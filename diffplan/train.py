@@ -96,12 +96,20 @@ def main() -> None:
 
 
 def is_finished(config: DictConfig) -> bool:
-    """Whether the run of a config has been trained to its last step, and is only shown when it is started again."""
+    """Whether the run of a config has been trained to its last step and played all its episodes: it is only shown."""
     from diffplan.run_dir import RunDir
     from diffplan.stage import last_step
 
     result = RunDir(Path(config.paths.run_dir)).result()
-    return config.resume and result is not None and result.step >= last_step(config)
+    if not config.resume or result is None or result.step < last_step(config):
+        return False
+    rollout = config.callbacks.get("rollout")
+    if rollout is None or not result.protocols:
+        return True
+    wanted = set(range(rollout.first_seed, rollout.first_seed + rollout.num_final_episodes))
+    protocols = [rollout.protocols] if isinstance(rollout.protocols, str) else rollout.protocols
+    played = {protocol: set(episodes.seeds) for protocol, episodes in result.protocols.items()}
+    return all(wanted <= played.get(protocol, set()) for protocol in protocols)
 
 
 def _estimate(cells: Sequence[Cell]) -> list[RunCost | None]:
