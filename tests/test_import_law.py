@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 
 _KNOWS_CONFIGS = {"train", "stage", "plan", "command", "sweep", "resolvers", "validation", "checkpoint"}
-_KNOWS_CONFIGS |= {"training_cost", "planning_cost"}
+_KNOWS_CONFIGS |= {"training_cost", "planning_cost", "default_settings", "table_settings", "command_words"}
 
 ALLOWED_IMPORTERS = {
     "lightning": {"module", "datamodule", "callback", "logger", "train", "stage", "result_recorder"},
@@ -22,6 +22,7 @@ ALLOWED_IMPORTERS = {
     "gymnasium": {"env"},
     "mujoco": {"env"},
     "wandb": {"logger"},
+    "wandb_workspaces": {"logger"},
     "argparse": {"data", "logger"},
 }
 

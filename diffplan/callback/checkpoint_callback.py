@@ -10,6 +10,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from diffplan.callback.rollout_callback import RolloutCallback
+from diffplan.callback.stop_run import stop_run
 from diffplan.cluster import stop_signal
 from diffplan.errors import CheckpointError
 
@@ -73,7 +74,7 @@ class CheckpointCallback(Callback):
             self.save(trainer)
             trainer.strategy.barrier("stop")
             logger.warning("saved step %d", step)
-            stop_signal.leave()
+            stop_run(trainer)
         if step == self._saved_step or step == 0:
             return
         keep = self.keep_every_n_steps is not None and step % self.keep_every_n_steps == 0

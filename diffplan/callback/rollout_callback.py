@@ -4,6 +4,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
+from diffplan.callback.stop_run import stop_run
 from diffplan.cluster import stop_signal
 from diffplan.critic import TrajectoryCritic
 from diffplan.env.planner import Planner
@@ -142,5 +143,5 @@ class RolloutCallback(Callback):
         trainer.strategy.barrier("rollout")
         if not trainer.strategy.reduce_boolean_decision(complete):
             # The checkpoint of this step is on disk, and the evaluation begins anew from it.
-            stop_signal.leave()
+            stop_run(trainer)
         return evaluations

@@ -101,7 +101,7 @@ def _wait(jobs: Sequence[submitit.Job[Any]], seconds: float) -> list[submitit.Jo
     missing: set[str] = set()
     while True:
         try:
-            queued = queued_jobs().keys()
+            queued = set(queued_jobs())
         except ClusterError as error:
             logger.warning("%s", error)
             queued = {job.job_id for job in jobs}

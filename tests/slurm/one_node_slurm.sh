@@ -46,7 +46,7 @@ PreemptMode=REQUEUE
 JobRequeue=1
 KillWait=20
 ReturnToService=2
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$memory State=UNKNOWN
+NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc --all) RealMemory=$memory State=UNKNOWN
 PartitionName=work Nodes=$host Default=YES PriorityTier=1 GraceTime=${GRACE:-20} MaxTime=INFINITE State=UP
 PartitionName=urgent Nodes=$host PriorityTier=10 PreemptMode=OFF MaxTime=INFINITE State=UP
 CONF
