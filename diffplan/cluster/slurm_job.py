@@ -25,7 +25,10 @@ class SlurmJob:
     @classmethod
     def current(cls) -> "SlurmJob | None":
         """The job this process belongs to; None outside a cluster."""
-        number = os.environ.get("SLURM_JOB_ID")
+        # The bare number of an array's last job is the number of the whole array, too.
+        array, number = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_JOB_ID")
+        if array is not None:
+            return cls(f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}")
         return None if number is None else cls(number)
 
     @staticmethod

@@ -18,8 +18,12 @@ def interquartile_mean(
     if counts is None:
         counts = np.ones(len(values), dtype=np.int64)
     order = np.argsort(values)
-    last = np.cumsum(counts[..., order], axis=-1)
-    total = last[..., -1:]
-    # Of the copies of a value, those whose rank lies in the middle half.
-    middle = np.diff(np.clip(last, total // 4, total - total // 4), axis=-1, prepend=total // 4)
-    return np.asarray(middle @ values[order] / middle.sum(axis=-1))
+    ordered = values[order]
+    last = np.cumsum(counts[..., order], axis=-1, dtype=np.float64)
+    total = last[..., -1]
+    low = total // 4
+    high = total - low
+    # The sum of the values whose rank lies between low and high, summed by parts.
+    ranks = np.clip(last[..., :-1], low[..., None], high[..., None])
+    middle = high * ordered[-1] - low * ordered[0] - ranks @ np.diff(ordered)
+    return np.asarray(middle / (high - low))

@@ -11,7 +11,7 @@ from diffplan.report.interquartile_mean import interquartile_mean
 from diffplan.report.stratified_bootstrap import percentile_interval, resample_counts
 
 # Taken a few at a time, which stay in the processor's cache.
-_NUM_RESAMPLES, _AT_ONCE = 2000, 200
+_NUM_RESAMPLES, _AT_ONCE = 2000, 50
 
 
 @dataclass(frozen=True)

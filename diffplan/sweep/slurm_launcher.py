@@ -19,9 +19,11 @@ from diffplan.sweep.cell import look_at_cell
 
 # A process that dies of a signal while Python starts has nobody yet who would put its job back into the queue.
 _REQUEUE_A_JOB_THAT_DIED_STARTING = (
+    'job="${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID}"',
+    'job="${job:-$SLURM_JOB_ID}"',
     "trap 'case $? in 138|140|143) "
-    '[ "$(squeue --noheader --format=%T --jobs=$SLURM_JOB_ID)" = RUNNING ] && scontrol requeue $SLURM_JOB_ID;; '
-    "esac' EXIT"
+    '[ "$(squeue --noheader --format=%T --jobs=$job)" = RUNNING ] && scontrol requeue $job;; '
+    "esac' EXIT",
 )
 _EXECUTOR_SETTINGS = ("submitit_folder", "max_num_timeout")
 
@@ -71,7 +73,7 @@ class SlurmLauncher(SubmititSlurmLauncher):
             for key, value in self.params.items()
             if key not in _EXECUTOR_SETTINGS
         }
-        settings["slurm_setup"] = [*(self.params.get("setup") or ()), _REQUEUE_A_JOB_THAT_DIED_STARTING]
+        settings["slurm_setup"] = [*(self.params.get("setup") or ()), *_REQUEUE_A_JOB_THAT_DIED_STARTING]
         arguments = [
             (list(overrides), "hydra.sweep.dir", first + index, f"job_id_for_{first + index}", Singleton.get_state())
             for index, overrides in enumerate(job_overrides)
@@ -123,7 +125,7 @@ def _job_return(job: submitit.Job[Any], overrides: Sequence[str], has_result: bo
     try:
         if has_result:
             return job.task(0).result()
-        reason = f"its SLURM job {job.job_id} ended without a result; see {job.paths.stderr}"
+        reason = f"its SLURM job {job.job_id} ended without a result; see {job.paths.folder}"
     except Exception as error:
         reason = f"SLURM job {job.job_id}: {(str(error).strip() or type(error).__name__).splitlines()[-1]}"
     lost = JobReturn(overrides=filter_overrides(overrides), status=JobStatus.FAILED)

@@ -25,10 +25,14 @@ def test_a_run_remembers_the_job_that_was_submitted_for_it_last(tmp_path):
 
 
 def test_the_current_job_is_the_environments(monkeypatch):
-    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    for name in ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID"):
+        monkeypatch.delenv(name, raising=False)
     assert SlurmJob.current() is None
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     assert SlurmJob.current() == SlurmJob("7")
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "5")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "1")
+    assert SlurmJob.current() == SlurmJob("5_1")
 
 
 def test_a_job_that_ran_before_was_requeued(monkeypatch):
