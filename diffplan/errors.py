@@ -41,6 +41,14 @@ class ResultError(DiffplanError):
     """A result that cannot be read, or results that cannot be compared."""
 
 
+class SweepError(DiffplanError):
+    """Cells of a sweep that failed; the others are finished."""
+
+
+class ClusterError(DiffplanError):
+    """A cluster's scheduler that does not answer or refuses."""
+
+
 class EnvironmentIdError(DiffplanError):
     """An environment id that no environment here answers to."""
 

@@ -1,6 +1,9 @@
 """``diffplan-plan``: evaluates any checkpoint with any planner settings; needs no dataset."""
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -8,6 +11,11 @@ from diffplan.command import run_command
 from diffplan.errors import DiffplanError, TaskMismatchError
 from diffplan.paths import CONF_DIR
 from diffplan.resolvers import checkpoint_file
+from diffplan.sweep.cell import Cell
+from diffplan.sweep.run_cost import RunCost
+
+if TYPE_CHECKING:
+    from diffplan.planner.base import AbstractPlanner
 
 PLAIN_SETTINGS = {
     "checkpoint": str,
@@ -26,8 +34,13 @@ PLAIN_SETTINGS = {
     "group": str,
     "job_type": str,
     "tags": list[str],
+    "resume": bool,
+    "sweep": str | None,
+    "objective": str | None,
 }
 GROUPS = ("task", "critic", "scheduler", "guide", "sampler", "planner", "logger", "paths")
+
+logger = logging.getLogger(__name__)
 
 
 def plan(config: DictConfig) -> dict[str, float]:
@@ -42,33 +55,31 @@ def plan(config: DictConfig) -> dict[str, float]:
     Raises:
         DiffplanError: anything a user can set right.
     """
-    import torch
     from hydra.utils import instantiate
 
-    from diffplan.checkpoint import checkpoint_config, load_critic, load_module, read_checkpoint
+    from diffplan.checkpoint import read_checkpoint
     from diffplan.evaluation import evaluate
     from diffplan.report.run_page import write_run_page
     from diffplan.report.score_table import print_scores
     from diffplan.result_recorder import ResultRecorder
     from diffplan.run_dir import RunDir
-    from diffplan.validation import check_config
 
     path = checkpoint_file(config.checkpoint)
     checkpoint = read_checkpoint(path)
-    trained = checkpoint_config(checkpoint)
-    _take_from_checkpoint(config, trained)
-    check_config(config, PLAIN_SETTINGS, GROUPS)
-    if config.num_threads is not None:
-        torch.set_num_threads(config.num_threads)
-    device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    task = config.task
+    # The folder is named by what was asked for, before the checkpoint fills in the rest.
+    config.paths.run_dir = str(config.paths.run_dir)
+    planner = build_planner(config)
+    critic_path, task = _critic_file(config.critic.path, path), config.task
     with RunDir(Path(config.paths.run_dir)) as run_dir:
-        critic_path = _critic_file(config.critic.path, path)
-        critic = None if critic_path is None else load_critic(critic_path).to(device).critic()
-        planner = instantiate(config.planner)(load_module(path).to(device).model(), critic)
+        result = run_dir.result()
+        if result is not None and is_finished(config):
+            logger.info("this evaluation is there already; resume=false repeats it")
+            print_scores(result.metrics, task.paper_scores, result.data)
+            print(f"Open {run_dir.path / 'index.html'}")
+            return result.metrics
         loggers = [instantiate(run_logger) for run_logger in config.logger.values()]
-        resolved = OmegaConf.to_container(config, resolve=True)
-        groups = {"task": task.name, "name": config.name, "seed": config.seed, "ablation": config.ablation}
+        resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+        groups = {"task": task.name, **{key: config[key] for key in ("name", "seed", "ablation", "sweep")}}
         evaluations = {}
         seeds = range(config.first_seed, config.first_seed + config.num_episodes)
         for run_logger in loggers:
@@ -95,7 +106,48 @@ def plan(config: DictConfig) -> dict[str, float]:
 
 def main() -> None:
     """Entry point of ``diffplan-plan``."""
-    run_command("diffplan-plan", "plan", plan, implied=_planner_of_checkpoint)
+    run_command("diffplan-plan", "plan", plan, is_finished, _estimate, implied=_planner_of_checkpoint)
+
+
+def is_finished(config: DictConfig) -> bool:
+    """Whether this evaluation has been made of these very weights; its settings are in its folder's name."""
+    from diffplan.result import FileIdentity
+    from diffplan.run_dir import RunDir
+
+    path = checkpoint_file(config.checkpoint)
+    result = RunDir(Path(config.paths.run_dir)).result()
+    if not config.resume or result is None:
+        return False
+    used = ((result.checkpoint, path), (result.critic, _critic_file(config.critic.path, path)))
+    return all(
+        (None if identity is None else identity.sha256) == (None if file is None else FileIdentity.of(file).sha256)
+        for identity, file in used
+    )
+
+
+def build_planner(config: DictConfig) -> "AbstractPlanner":
+    """Fills the config in from its checkpoint, checks it, and builds the planner it asks for."""
+    import torch
+    from hydra.utils import instantiate
+
+    from diffplan.checkpoint import checkpoint_config, load_critic, load_module, read_checkpoint
+    from diffplan.validation import check_config
+
+    path = checkpoint_file(config.checkpoint)
+    _take_from_checkpoint(config, checkpoint_config(read_checkpoint(path)))
+    check_config(config, PLAIN_SETTINGS, GROUPS)
+    if config.num_threads is not None:
+        torch.set_num_threads(config.num_threads)
+    device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    critic_path = _critic_file(config.critic.path, path)
+    critic = None if critic_path is None else load_critic(critic_path).to(device).critic()
+    return instantiate(config.planner)(load_module(path).to(device).model(), critic)
+
+
+def _estimate(cells: Sequence[Cell]) -> list[RunCost | None]:
+    from diffplan.planning_cost import planning_costs
+
+    return planning_costs(cells, build_planner)
 
 
 def _critic_file(critic: str | None, checkpoint: Path) -> Path | None:

@@ -35,7 +35,14 @@ _UNNAMED_KEYS = (
     "resume",
     "checkpoint",
     "num_threads",
+    "sweep",
+    "objective",
 )
+# What an evaluation's numbers do not depend on; the model's task, name and seed are its checkpoint's.
+_NOT_PLANNED = (
+    "task", "seed", "name", "logger", "paths", "hydra", "checkpoint", "resume", "num_threads", "project", "ablation",
+    "group", "job_type", "tags", "sweep", "objective",
+)  # fmt: skip
 # A task admits one of these, so choosing it changes nothing.
 _UNNAMED_CHOICES = ("planner=guided_planner", "planner=waypoint_planner")
 _UNNAMED_PREFIXES = ("paths", "logger", "trainer", "callbacks", "hydra", "debug")
@@ -47,6 +54,7 @@ def register_resolvers() -> None:
         "planned_action_dim": _planned_action_dim,
         "transition_dim": _transition_dim,
         "config_hash": _config_hash,
+        "plan_hash": _plan_hash,
         "ablation": _ablation,
         "run_folder": _run_folder,
     }
@@ -93,6 +101,18 @@ def _config_hash(*, _root_: DictConfig) -> str:
     identity["datamodule"]["source"].pop("data_dir", None)
     text = json.dumps(identity, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _plan_hash(*, _root_: DictConfig) -> str:
+    """Eight letters that are equal for evaluations of one checkpoint with equal settings.
+
+    What refers to the task is hashed as it is written, for the checkpoint decides it.
+    """
+    everything: Any = OmegaConf.to_container(_root_, resolve=False)
+    settings = {key: value for key, value in everything.items() if key not in _NOT_PLANNED}
+    # A run keeps checkpoints of several steps in one folder.
+    settings["checkpoint"] = checkpoint_file(_root_.checkpoint).name
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _ablation() -> str:

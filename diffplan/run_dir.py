@@ -1,13 +1,19 @@
 """The folder of one run: who is working in it, where to continue, and whether it is finished."""
 
+import logging
 from pathlib import Path
 from types import TracebackType
 
 from filelock import FileLock, Timeout
 
 from diffplan.atomic_write import write_atomically
+from diffplan.cluster.slurm_job import SlurmJob
 from diffplan.errors import ConfigError, LockedError, ResultError
 from diffplan.result import Result
+
+_PATIENCE = 120.0
+
+logger = logging.getLogger(__name__)
 
 
 class RunDir:
@@ -16,6 +22,8 @@ class RunDir:
     Args:
         path: The folder; made where it is not there.
         locks: Whether this process holds the folder for its run; of a run with several processes, the first one does.
+
+    A job that a cluster brings back waits up to two minutes for it.
 
     Raises:
         LockedError: another process is working in it.
@@ -30,7 +38,7 @@ class RunDir:
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             if self.locks:
-                self._lock.acquire(timeout=0)
+                self._lock.acquire(timeout=self._patience_seconds())
         except Timeout as error:
             raise LockedError(
                 f"another process is working in {self.path}; wait for it, or start under another name=..."
@@ -41,6 +49,14 @@ class RunDir:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._lock.release()
+
+    @staticmethod
+    def _patience_seconds() -> float:
+        """A job that comes back may find its last process not quite gone, or its lock still known to a file server."""
+        if not SlurmJob.was_requeued():
+            return 0.0
+        logger.info("waiting up to %.0f s for the folder, should the requeued job's last process hold it", _PATIENCE)
+        return _PATIENCE
 
     @property
     def results_path(self) -> Path:

@@ -1,12 +1,15 @@
 """``diffplan-train``: data, critic, denoiser, evaluation; then the scores and where to look."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from diffplan.command import run_command
+from diffplan.sweep.cell import Cell
+from diffplan.sweep.run_cost import RunCost
 
 if TYPE_CHECKING:
     from diffplan.logger.base import AbstractRunLogger
@@ -25,6 +28,8 @@ PLAIN_SETTINGS = {
     "group": str,
     "job_type": str,
     "tags": list[str],
+    "sweep": str | None,
+    "objective": str | None,
 }
 GROUPS = (
     "task", "source", "normalizer", "window", "datamodule", "backbone", "scheduler", "conditioning", "loss", "critic",
@@ -57,7 +62,7 @@ def train(config: DictConfig) -> dict[str, float]:
     from lightning.pytorch.utilities import rank_zero_only
 
     from diffplan.run_dir import RunDir
-    from diffplan.stage import check_stages, last_step, train_stages
+    from diffplan.stage import check_stages, train_stages
 
     check_stages(config)
     resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
@@ -66,7 +71,7 @@ def train(config: DictConfig) -> dict[str, float]:
         torch.set_num_threads(config.num_threads)
     with RunDir(Path(config.paths.run_dir), locks=getattr(rank_zero_only, "rank", 0) == 0) as run_dir:
         result = run_dir.result()
-        if config.resume and result is not None and result.step >= last_step(config):
+        if result is not None and is_finished(config):
             logger.info(
                 "this run is finished; for other settings of the planner, use diffplan-plan checkpoint=%s", run_dir.path
             )
@@ -87,11 +92,34 @@ def train(config: DictConfig) -> dict[str, float]:
 
 def main() -> None:
     """Entry point of ``diffplan-train``."""
-    run_command("diffplan-train", "train", train)
+    run_command("diffplan-train", "train", train, is_finished, _estimate)
+
+
+def is_finished(config: DictConfig) -> bool:
+    """Whether the run of a config has been trained to its last step and played all its episodes: it is only shown."""
+    from diffplan.run_dir import RunDir
+    from diffplan.stage import last_step
+
+    result = RunDir(Path(config.paths.run_dir)).result()
+    if not config.resume or result is None or result.step < last_step(config):
+        return False
+    rollout = config.callbacks.get("rollout")
+    if rollout is None or not result.protocols:
+        return True
+    wanted = set(range(rollout.first_seed, rollout.first_seed + rollout.num_final_episodes))
+    protocols = [rollout.protocols] if isinstance(rollout.protocols, str) else rollout.protocols
+    played = {protocol: set(episodes.seeds) for protocol, episodes in result.protocols.items()}
+    return all(wanted <= played.get(protocol, set()) for protocol in protocols)
+
+
+def _estimate(cells: Sequence[Cell]) -> list[RunCost | None]:
+    from diffplan.training_cost import training_costs
+
+    return training_costs(cells)
 
 
 def _groups(config: DictConfig) -> dict[str, Any]:
-    return {"task": config.task.name, "name": config.name, "seed": config.seed, "ablation": config.ablation}
+    return {"task": config.task.name, **{key: config[key] for key in ("name", "seed", "ablation", "sweep")}}
 
 
 def _show(run_dir: "RunDir", config: DictConfig, loggers: list["AbstractRunLogger"]) -> None:

@@ -11,14 +11,18 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 
+_KNOWS_CONFIGS = {"train", "stage", "plan", "command", "sweep", "resolvers", "validation", "checkpoint"}
+_KNOWS_CONFIGS |= {"training_cost", "planning_cost", "default_settings", "table_settings", "command_words"}
+
 ALLOWED_IMPORTERS = {
     "lightning": {"module", "datamodule", "callback", "logger", "train", "stage", "result_recorder"},
     "pytorch_lightning": set(),
-    "hydra": {"train", "stage", "plan", "command", "resolvers", "validation", "checkpoint"},
-    "omegaconf": {"train", "stage", "plan", "command", "resolvers", "validation", "checkpoint"},
+    "hydra": _KNOWS_CONFIGS,
+    "omegaconf": _KNOWS_CONFIGS,
     "gymnasium": {"env"},
     "mujoco": {"env"},
     "wandb": {"logger"},
+    "wandb_workspaces": {"logger"},
     "argparse": {"data", "logger"},
 }
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 
 @pytest.fixture(scope="module")
@@ -20,26 +21,35 @@ def run_dir(make_train_command):
     return run_dir
 
 
-def plan(*overrides):
-    command = [sys.executable, "-m", "diffplan.plan", "num_videos=0", "num_threads=1", *overrides]
+def plan(*words):
+    flags = [word for word in words if word.startswith("-")]
+    overrides = [word for word in words if word not in flags]
+    command = [sys.executable, "-m", "diffplan.plan", *flags, "num_videos=0", "num_threads=1", *overrides]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HYDRA_FULL_ERROR": "0"}
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
 
 
-def results(run_dir, folder):
-    return json.loads((run_dir / "plans" / folder / "results.json").read_text())
+def evaluation(run_dir, ablation):
+    """The folder of the only evaluation with these changes."""
+    (folder,) = (run_dir / "plans").glob(f"{ablation}-????????")
+    return folder
+
+
+def results(folder):
+    return json.loads((folder / "results.json").read_text())
 
 
 def test_the_same_seeds_score_the_same_as_at_the_end_of_training(run_dir):
     result = plan(f"checkpoint={run_dir}", "num_episodes=2")
     assert result.returncode == 0, result.stderr
     trained = json.loads((run_dir / "results.json").read_text())
-    planned = results(run_dir, "num_episodes=2,num_videos=0")
+    folder = evaluation(run_dir, "num_episodes=2,num_videos=0")
+    planned = results(folder)
     assert planned["step"] == trained["step"]
     assert planned["data"] == trained["data"]
     same = [key for key in trained["metrics"] if not key.endswith("_seconds")]
     assert {key: planned["metrics"][key] for key in same} == {key: trained["metrics"][key] for key in same}
-    assert (run_dir / "plans" / "num_episodes=2,num_videos=0" / "index.html").exists()
+    assert (folder / "index.html").exists()
     assert "single_task" in result.stdout
     assert "no D4RL result" in result.stdout
 
@@ -49,10 +59,49 @@ def test_another_scheduler_and_one_protocol_are_taken_from_the_command_line(run_
     overrides += ["protocols=[multi2d]", "num_episodes=3"]
     result = plan(f"checkpoint={run_dir / 'checkpoints' / 'last.ckpt'}", *overrides)
     assert result.returncode == 0, result.stderr
-    (folder,) = [path.name for path in (run_dir / "plans").iterdir() if "protocols=-multi2d-" in path.name]
-    metrics = results(run_dir, folder)["metrics"]
+    (folder,) = [path for path in (run_dir / "plans").iterdir() if "protocols=-multi2d-" in path.name]
+    metrics = results(folder)["metrics"]
     assert {key.split("/")[1] for key in metrics} == {"multi2d"}
     assert metrics["eval/multi2d/num_episodes"] == 3
+
+
+def test_an_evaluation_that_is_there_is_shown_and_repeated_on_request_or_for_other_weights(run_dir, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run_dir, copy, ignore=shutil.ignore_patterns("plans"))
+    words = (f"checkpoint={copy}", "num_episodes=1", "protocols=[multi2d]")
+    assert plan(*words).returncode == 0
+    (folder,) = (copy / "plans").iterdir()
+    first = (folder / "results.json").read_bytes()
+    again = plan(*words)
+    assert "this evaluation is there already; resume=false repeats it" in again.stdout
+    assert "multi2d" in again.stdout
+    assert (folder / "results.json").read_bytes() == first
+    assert plan(*words, "resume=false").returncode == 0
+    repeated = (folder / "results.json").read_bytes()
+    assert repeated != first
+    weights = torch.load(copy / "checkpoints" / "last.ckpt", weights_only=True)
+    weights["global_step"] += 1
+    torch.save(weights, copy / "checkpoints" / "last.ckpt")
+    assert plan(*words).returncode == 0
+    assert json.loads(repeated)["step"] + 1 == results(folder)["step"]
+    assert len(list((copy / "plans").iterdir())) == 1
+
+
+@pytest.mark.slow
+def test_a_sweep_over_checkpoints_and_settings_runs_what_is_missing(run_dir, tmp_path):
+    words = ("-m", "+sweep=planning_horizon", f"checkpoint={run_dir},nowhere", "planner.horizon=8,16,30")
+    words += ("num_episodes=1", "logger=csv_logger", "protocols=[single_task]")
+    for _ in range(2):
+        result = plan(*words)
+        assert result.returncode == 1
+        assert "2 of 6 cells finished; the same command runs the 4 that are missing" in result.stderr
+        assert result.stderr.count("there is no checkpoint at nowhere") == 3
+        assert result.stderr.count("horizon=30 does not fit a U-Net of 3 levels") == 1
+    assert "2 of 6 cells are finished and are not launched again" in result.stdout
+    assert results(next(run_dir.glob("plans/*planner.horizon=8*")))["sweep"] == "planning_horizon"
+    listed = plan(*words, "--dry")
+    assert listed.returncode == 0, listed.stderr
+    assert "2 of 6 cells are finished." in listed.stdout
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,16 @@ def test_a_finished_run_is_not_trained_again(finished):
     assert json.loads((finished.run_dir / "results.json").read_text())["step"] == 20
 
 
+def test_a_finished_run_plays_more_episodes_without_another_step(finished):
+    checkpoint = finished.run_dir / "checkpoints" / "last.ckpt"
+    before = checkpoint.read_bytes()
+    result = finished("callbacks.rollout.num_final_episodes=3")
+    assert result.returncode == 0, result.stderr
+    left = json.loads((finished.run_dir / "results.json").read_text())
+    assert left["protocols"]["multi2d"]["seeds"] == [0, 1, 2]
+    assert (left["step"], checkpoint.read_bytes()) == (20, before)
+
+
 def test_resume_false_leaves_an_existing_run_alone(finished):
     assert "holds a run already" in sentence(finished("resume=false"))
 

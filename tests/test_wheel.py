@@ -65,6 +65,8 @@ def test_the_wheel_holds_every_config_and_no_test(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     shipped = {name.removeprefix("diffplan/conf/") for name in names if name.startswith("diffplan/conf/")}
     assert shipped == {path.relative_to(ROOT / "conf").as_posix() for path in (ROOT / "conf").rglob("*.yaml")}
+    sweeps = {name.removeprefix("diffplan/sweeps/") for name in names if name.startswith("diffplan/sweeps/")}
+    assert sweeps == {path.name for path in (ROOT / "sweeps").glob("*.yaml")}
     assert "diffplan/source/d4rl_catalog.json" in names
     assert "diffplan/report/template/run_page.html.j2" in names
     assert not [name for name in names if name.startswith(("tests/", "notebooks/", "sweeps/"))]
@@ -83,6 +85,8 @@ def test_the_commands_explain_themselves_from_any_folder(installed, tmp_path):
         result = run(tmp_path, str(installed / command), "--help")
         assert result.returncode == 0, result.stderr
         assert "scheduler" in result.stdout
+    result = run(tmp_path, str(installed / "diffplan-train"), "+sweep=widht")
+    assert "did you mean 'width'?" in result.stderr
     result = run(tmp_path, str(installed / "diffplan-data"), "list")
     assert result.returncode == 0, result.stderr
     assert "maze2d-umaze-v1" in result.stdout

@@ -1,19 +1,18 @@
 import logging
 import os
 import shutil
-import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
+from diffplan.callback.rollout_callback import RolloutCallback
+from diffplan.callback.stop_run import stop_run
+from diffplan.cluster import stop_signal
 from diffplan.errors import CheckpointError
-
-STOPPED = 128 + signal.SIGTERM
 
 logger = logging.getLogger(__name__)
 
@@ -21,8 +20,8 @@ logger = logging.getLogger(__name__)
 class CheckpointCallback(Callback):
     """Writes ``<name>.ckpt``, whole or not at all, so that a run killed anywhere continues from its newest checkpoint.
 
-    Written every so many steps, after the last step, and when the process is told to stop (SIGTERM), which then ends
-    with exit code 143. A new file replaces the old one only after it is complete and on disk.
+    Written every so many steps, before every evaluation, after the last step, and when the process is told to stop,
+    which then ends with exit code 143. A new file replaces the old one only after it is complete and on disk.
 
     Args:
         folder: Where ``<name>.ckpt`` lies.
@@ -56,6 +55,8 @@ class CheckpointCallback(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Takes up gradients that a stopped run had begun to accumulate; nothing new to save yet."""
+        # Lightning has just put its own handlers in place; its exit code would read as success.
+        stop_signal.defer()
         self._saved_step = trainer.global_step
         for name, parameter in pl_module.named_parameters():
             if name in self._gradients:
@@ -69,24 +70,28 @@ class CheckpointCallback(Callback):
         step = trainer.global_step
         self._mid_accumulation = (batch_idx + 1) % trainer.accumulate_grad_batches != 0
         # The signal does not reach all processes during the same batch, and all must save together.
-        if trainer.strategy.reduce_boolean_decision(trainer.received_sigterm, all=False):
-            self._stop(trainer)
-            raise SystemExit(STOPPED)
+        if trainer.strategy.reduce_boolean_decision(stop_signal.was_received(), all=False):
+            self.save(trainer)
+            trainer.strategy.barrier("stop")
+            logger.warning("saved step %d", step)
+            stop_run(trainer)
         if step == self._saved_step or step == 0:
             return
         keep = self.keep_every_n_steps is not None and step % self.keep_every_n_steps == 0
-        if keep or step % self.every_n_steps == 0 or step == trainer.max_steps:
+        if keep or step % self.every_n_steps == 0 or step == trainer.max_steps or _is_evaluated_next(trainer):
             self.save(trainer)
         if keep and trainer.is_global_zero:
             kept = self.folder / f"{self._prefix}step={step}.ckpt"
             shutil.copyfile(self.last_path, kept.with_suffix(".tmp"))
             os.replace(kept.with_suffix(".tmp"), kept)
 
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Nothing is left to save."""
+        stop_signal.act_at_once()
+
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Saves where Lightning notices the signal first; its own exit code would read as success."""
-        if isinstance(exception, SIGTERMException):
-            self._stop(trainer)
-            exception.code = STOPPED
+        """Nothing more will be saved."""
+        stop_signal.act_at_once()
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Adds every process's gradients, if the signal came between two of the batches that make a step."""
@@ -119,9 +124,10 @@ class CheckpointCallback(Callback):
             ) from error
         self._saved_step = trainer.global_step
 
-    def _stop(self, trainer: Trainer) -> None:
-        self.save(trainer)
-        logger.warning("stopped by SIGTERM at step %d; the same command continues from there", trainer.global_step)
+
+def _is_evaluated_next(trainer: Trainer) -> bool:
+    """Whether an evaluation follows, which a stop breaks off; it begins anew from the checkpoint of this step."""
+    return any(isinstance(c, RolloutCallback) and c.is_due(trainer.global_step) for c in trainer.callbacks)  # type: ignore[attr-defined]
 
 
 def _from_all_processes(value: Any) -> list[Any]:

@@ -1,3 +1,4 @@
+from multiprocessing import current_process
 from typing import Any
 
 from lightning import LightningModule, Trainer
@@ -5,7 +6,13 @@ from lightning.pytorch.callbacks import RichProgressBar
 
 
 class ProgressBar(RichProgressBar):
-    """Lightning's rich progress bar with steps, time left, speed and loss on one line."""
+    """Lightning's rich progress bar with steps, time left, speed and loss on one line.
+
+    None is drawn by a process that shares its terminal with others, as the cells of a parallel sweep do.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(refresh_rate=1 if current_process().name == "MainProcess" else 0)
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """Keeps the loss; the bar has its own speed."""

@@ -1,10 +1,11 @@
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
+from diffplan.callback.stop_run import stop_run
+from diffplan.cluster import stop_signal
 from diffplan.critic import TrajectoryCritic
 from diffplan.env.planner import Planner
 from diffplan.env.rollout import PROTOCOLS
@@ -91,6 +92,10 @@ class RolloutCallback(Callback):
             return self.planner(module.model(), self.partner)
         raise TypeError(f"{type(module).__name__} is neither denoiser nor critic")
 
+    def is_due(self, step: int) -> bool:
+        """Whether an evaluation comes before the next step."""
+        return self.every_n_steps > 0 and step % self.every_n_steps == 0 and step not in (0, self._evaluated_step)
+
     def state_dict(self) -> dict[str, int]:
         """Which evaluation was the last; a run killed during the next one repeats it."""
         return {"evaluated_step": self._evaluated_step}
@@ -101,18 +106,15 @@ class RolloutCallback(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Evaluates before the first batch of the next step, when the metrics of the last one have been written."""
-        step = trainer.global_step
-        if not self.every_n_steps or step % self.every_n_steps or step in (0, self._evaluated_step):
+        if not self.is_due(trainer.global_step):
             return
-        self._evaluated_step = step
+        self._evaluated_step = trainer.global_step
         self._evaluate(trainer, pl_module, self.num_episodes, final=False)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluates the finished model, also when a finished training is only taken up again."""
         if trainer.global_step >= trainer.max_steps:
             self.final = self._evaluate(trainer, pl_module, self.num_final_episodes, final=True)
-            if trainer.received_sigterm:
-                raise SystemExit(128 + signal.SIGTERM)
 
     def _evaluate(
         self, trainer: Trainer, pl_module: LightningModule, num_episodes: int, final: bool
@@ -130,13 +132,16 @@ class RolloutCallback(Callback):
                     self.reference_min,
                     self.reference_max,
                     self.num_videos,
-                    lambda: trainer.received_sigterm,
+                    stop_signal.was_received,
                 )
                 if evaluations[protocol].rollout.complete:
                     loggers = [logger for logger in trainer.loggers if isinstance(logger, AbstractRunLogger)]
                     evaluations[protocol].log(loggers, self.media_dir, trainer.global_step)
-            complete = all(evaluation.rollout.complete for evaluation in evaluations.values())
-            if complete and self.leave is not None:
+            if all(evaluation.rollout.complete for evaluation in evaluations.values()) and self.leave is not None:
                 self.leave(evaluations, trainer.global_step, final)
+        complete = all(evaluation.rollout.complete for evaluation in evaluations.values())
         trainer.strategy.barrier("rollout")
+        if not trainer.strategy.reduce_boolean_decision(complete):
+            # The checkpoint of this step is on disk, and the evaluation begins anew from it.
+            stop_run(trainer)
         return evaluations

@@ -1,5 +1,6 @@
 """A tiny model and its data, trained in this process as ``diffplan-train`` does it."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ from hydra.utils import instantiate
 from lightning import Callback, Trainer, seed_everything
 from omegaconf import DictConfig, OmegaConf
 
+from diffplan.cluster import stop_signal
 from diffplan.console import readable_console
 from diffplan.paths import CONF_DIR
 from diffplan.resolvers import register_resolvers
@@ -52,6 +54,8 @@ def fit(tmp_path, tiny_data_dir, monkeypatch):
     def run(
         *callbacks: Callback, overrides=(), max_steps=6, loggers=(), checkpoint: Path | None = None, **trainer_options
     ) -> SimpleNamespace:
+        # Every training here stands for a process of its own, which nobody has told to stop.
+        monkeypatch.setattr(stop_signal, "_process", stop_signal._Process(os.getpid()))
         config = composed(tmp_path, tiny_data_dir, f"trainer.max_steps={max_steps}", *overrides)
         seed_everything(config.seed, verbose=False)
         module, datamodule = instantiate(config.module), instantiate(config.datamodule)

@@ -1,5 +1,7 @@
 import csv
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +88,32 @@ def test_an_evaluation_that_a_kill_prevented_is_made_up_for(fit, make_rollouts, 
         loggers=[CsvLogger(tmp_path)],
     )
     assert [row["step"] for row in logged(tmp_path)] == [2, 4]
+
+
+def test_an_evaluation_that_a_stop_breaks_off_begins_anew_from_its_own_step(fit, config, make_rollouts, tmp_path):
+    """Nothing but evaluations asks for a checkpoint here, and the signal comes while the first of them plays."""
+    build = instantiate(config.planner)
+
+    def told_to_stop(*models):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return build(*models)
+
+    whole = fit(max_steps=4)
+    with pytest.raises(SystemExit) as stopped:
+        fit(CheckpointCallback(str(tmp_path), 100), make_rollouts(planner=told_to_stop), max_steps=4)
+    assert stopped.value.code == 143
+    checkpoint = tmp_path / "last.ckpt"
+    assert torch.load(checkpoint, weights_only=True)["global_step"] == 2
+    resumed = fit(
+        CheckpointCallback(str(tmp_path), 100),
+        make_rollouts(protocols=["single_task"]),
+        max_steps=4,
+        checkpoint=checkpoint,
+        loggers=[CsvLogger(tmp_path)],
+    )
+    assert [row["step"] for row in logged(tmp_path)] == [2, 4]
+    mine, theirs = resumed.module.state_dict(), whole.module.state_dict()
+    assert all(torch.equal(mine[key], theirs[key]) for key in theirs)
 
 
 def test_csv_and_wandb_receive_the_same_numbers(fit, make_rollouts, tmp_path, monkeypatch):

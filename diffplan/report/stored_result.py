@@ -1,0 +1,44 @@
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from diffplan.result import EpisodeScores, Result, comparable_settings
+
+# Words of `ablation` that change how much was played or filmed and not what was tried.
+_NOT_TRIED = {"num_episodes", "num_videos", "first_seed", "device", "protocols"}
+_SEED_KEYS = {"module.seed", "datamodule.seed", "critic.module.seed"}
+
+
+@dataclass(frozen=True)
+class StoredResult:
+    """A result and where it lies.
+
+    Attributes:
+        result: The record.
+        source: Its file's path, or the address of its W&B run.
+    """
+
+    result: Result
+    source: str
+
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """What was tried, by dotted key: the settings that decide the numbers, seeds aside, and the steps trained."""
+        settings = comparable_settings(self.result.config)
+        chosen = {key: value for key, value in settings.items() if key not in _SEED_KEYS}
+        return chosen | {"step": self.result.step}
+
+    @cached_property
+    def ablation(self) -> str:
+        """What training and planning changed, in words, or ``default``."""
+        trained = str(self.result.config.get("ablation") or "default")
+        parts = [trained] if self.result.ablation == trained else [trained, self.result.ablation]
+        words = [word for part in parts for word in re.split(r",(?=[\w./@+~-]+=)", part)]
+        tried = [word for word in words if word.partition("=")[0] not in _NOT_TRIED and word != "default"]
+        return ",".join(dict.fromkeys(tried)) or "default"
+
+    def episodes(self, protocol: str) -> EpisodeScores:
+        """The episodes of one protocol, which must be there."""
+        return self.result.protocols[protocol]

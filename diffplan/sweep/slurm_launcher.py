@@ -1,0 +1,133 @@
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import submitit
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
+from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher as SubmititSlurmLauncher
+from omegaconf import OmegaConf
+
+from diffplan.cluster import stop_signal
+from diffplan.cluster.slurm_job import SlurmJob, queued_jobs
+from diffplan.errors import ClusterError, DiffplanError
+from diffplan.resolvers import register_resolvers
+from diffplan.sweep.cell import look_at_cell
+
+# A process that dies of a signal while Python starts has nobody yet who would put its job back into the queue.
+_REQUEUE_A_JOB_THAT_DIED_STARTING = (
+    'job="${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID}"',
+    'job="${job:-$SLURM_JOB_ID}"',
+    "trap 'case $? in 138|140|143) "
+    '[ "$(squeue --noheader --format=%T --jobs=$job)" = RUNNING ] && scontrol requeue $job;; '
+    "esac' EXIT",
+)
+_EXECUTOR_SETTINGS = ("submitit_folder", "max_num_timeout")
+
+logger = logging.getLogger(__name__)
+
+
+class SlurmLauncher(SubmititSlurmLauncher):
+    """Hydra's submitit launcher, which waits for every job of a sweep, whatever becomes of the others.
+
+    The number of a cell's job is noted in its run folder, so that the same sweep, started again while jobs wait or
+    run, leaves their cells alone. Jobs are followed with ``squeue``: accounting need not be installed.
+
+    Attributes:
+        poll_seconds: Between two questions to SLURM.
+    """
+
+    poll_seconds = 10.0
+
+    def __call__(self, *arguments: Any, **options: Any) -> JobReturn:
+        """Runs one cell, inside its job."""
+        stop_signal.listen()
+        register_resolvers()
+        return super().__call__(*arguments, **options)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Submits one job a cell and waits until all have ended.
+
+        Raises:
+            ClusterError: SLURM does not take the jobs.
+        """
+        jobs = self._submit(job_overrides, initial_job_idx)
+        for job, overrides in zip(jobs, job_overrides, strict=True):
+            SlurmJob(job.job_id).leave_note(self._run_dir(overrides))
+        numbers = " ".join(sorted({job.job_id.split("_")[0] for job in jobs}))
+        logger.info("submitted %d cells as SLURM job %s; output lies in %s", len(jobs), numbers, jobs[0].paths.folder)
+        try:
+            ended = _wait(jobs, self.poll_seconds)
+        except BaseException:
+            logger.warning("the jobs go on without this command, and `scancel %s` ends them", numbers)
+            raise
+        return [_job_return(job, overrides, job in ended) for job, overrides in zip(jobs, job_overrides, strict=True)]
+
+    def _submit(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[submitit.Job[Any]]:
+        shared = set(OmegaConf.structured(BaseQueueConf).keys())
+        settings = {
+            key if key in shared else f"slurm_{key}": value
+            for key, value in self.params.items()
+            if key not in _EXECUTOR_SETTINGS
+        }
+        settings["slurm_setup"] = [*(self.params.get("setup") or ()), *_REQUEUE_A_JOB_THAT_DIED_STARTING]
+        arguments = [
+            (list(overrides), "hydra.sweep.dir", first + index, f"job_id_for_{first + index}", Singleton.get_state())
+            for index, overrides in enumerate(job_overrides)
+        ]
+        try:
+            executor = submitit.AutoExecutor(
+                cluster="slurm",
+                folder=self.params["submitit_folder"],
+                slurm_max_num_timeout=self.params["max_num_timeout"],
+            )
+            executor.update_parameters(**settings)
+            return executor.map_array(self, *zip(*arguments, strict=True))
+        except (RuntimeError, submitit.core.utils.FailedJobError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+            raise ClusterError(f"SLURM did not take the jobs: {reason}") from error
+
+    def _run_dir(self, overrides: Sequence[str]) -> Path:
+        composed = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+        run_dir = look_at_cell(overrides, composed, lambda config: False).run_dir
+        if run_dir is None:
+            raise ClusterError(f"the cell {' '.join(overrides)} has no run folder.")
+        return run_dir
+
+
+def _wait(jobs: Sequence[submitit.Job[Any]], seconds: float) -> list[submitit.Job[Any]]:
+    """Waits until every job has left a result or is gone from the queue; returns those that left one."""
+    missing: set[str] = set()
+    while True:
+        try:
+            queued = set(queued_jobs())
+        except ClusterError as error:
+            logger.warning("%s", error)
+            queued = {job.job_id for job in jobs}
+        left = [job for job in jobs if not _has_result(job)]
+        # A file on a shared disk may be seen later than the end of the job that wrote it.
+        gone = {job.job_id for job in left if job.job_id not in queued}
+        if all(job.job_id in gone & missing for job in left):
+            return [job for job in jobs if job not in left]
+        missing = gone
+        time.sleep(seconds)
+
+
+def _has_result(job: submitit.Job[Any]) -> bool:
+    return job.task(0).paths.result_pickle.exists()
+
+
+def _job_return(job: submitit.Job[Any], overrides: Sequence[str], has_result: bool) -> JobReturn:
+    """What Hydra is told of a job."""
+    try:
+        if has_result:
+            return job.task(0).result()
+        reason = f"its SLURM job {job.job_id} ended without a result; see {job.paths.folder}"
+    except Exception as error:
+        reason = f"SLURM job {job.job_id}: {(str(error).strip() or type(error).__name__).splitlines()[-1]}"
+    lost = JobReturn(overrides=filter_overrides(overrides), status=JobStatus.FAILED)
+    lost.return_value = DiffplanError(reason)
+    return lost

@@ -1,0 +1,54 @@
+from dataclasses import dataclass, field
+
+import pytest
+
+from diffplan.command_words import closest, parse_words
+from diffplan.errors import ConfigError
+
+
+@dataclass
+class Words:
+    """Some of every kind."""
+
+    place: str | None = None
+    folders: list[str] | None = None
+    allow: list[str] = field(default_factory=list)
+    size: float = 1.5
+    send: bool = False
+
+
+def parse(*words):
+    return parse_words(words, Words, "diffplan-some")
+
+
+def test_values_have_the_types_of_their_fields():
+    assert parse("place=7", "folders=[a,b c]", "allow=data", "size=3", "send=true") == Words(
+        "7", ["a", "b c"], ["data"], 3.0, True
+    )
+    assert parse() == Words()
+
+
+@pytest.mark.parametrize("text", ["it's", "a: b", "[x", "${x}", "~/runs", "a=b", " "])
+def test_text_stays_what_was_typed(text):
+    assert parse(f"place={text}").place == text
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("plce=x", "there is no setting 'plce'; did you mean 'place'?"),
+        ("xyz=1", "there is no setting 'xyz'; there are place, folders, allow, size, send."),
+        ("place", "settings are written key=value, got 'place'; see diffplan-some --help."),
+        ("size=big", "Value 'big' of type 'str' could not be converted to Float; see diffplan-some --help."),
+        ("send=perhaps", "not a valid bool"),
+    ],
+)
+def test_mistakes_are_named_in_one_sentence(word, message):
+    with pytest.raises(ConfigError) as raised:
+        parse(word)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_the_closest_word_is_offered():
+    assert closest("sinlge", ["single", "double"]) == "; did you mean 'single'?"
