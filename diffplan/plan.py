@@ -69,7 +69,7 @@ def plan(config: DictConfig) -> dict[str, float]:
     # The folder is named by what was asked for, before the checkpoint fills in the rest.
     config.paths.run_dir = str(config.paths.run_dir)
     planner = build_planner(config)
-    critic_path, task = _critic_file(config.critic.path, path), config.task
+    critic_path, task = critic_file(config.critic.path, path), config.task
     with RunDir(Path(config.paths.run_dir)) as run_dir:
         result = run_dir.result()
         if result is not None and is_finished(config):
@@ -106,7 +106,7 @@ def plan(config: DictConfig) -> dict[str, float]:
 
 def main() -> None:
     """Entry point of ``diffplan-plan``."""
-    run_command("diffplan-plan", "plan", plan, is_finished, _estimate, implied=_planner_of_checkpoint)
+    run_command("diffplan-plan", "plan", plan, is_finished, _estimate, implied=planner_of_checkpoint)
 
 
 def is_finished(config: DictConfig) -> bool:
@@ -118,7 +118,7 @@ def is_finished(config: DictConfig) -> bool:
     result = RunDir(Path(config.paths.run_dir)).result()
     if not config.resume or result is None:
         return False
-    used = ((result.checkpoint, path), (result.critic, _critic_file(config.critic.path, path)))
+    used = ((result.checkpoint, path), (result.critic, critic_file(config.critic.path, path)))
     return all(
         (None if identity is None else identity.sha256) == (None if file is None else FileIdentity.of(file).sha256)
         for identity, file in used
@@ -134,12 +134,12 @@ def build_planner(config: DictConfig) -> "AbstractPlanner":
     from diffplan.validation import check_config
 
     path = checkpoint_file(config.checkpoint)
-    _take_from_checkpoint(config, checkpoint_config(read_checkpoint(path)))
+    take_from_checkpoint(config, checkpoint_config(read_checkpoint(path)))
     check_config(config, PLAIN_SETTINGS, GROUPS)
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
     device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    critic_path = _critic_file(config.critic.path, path)
+    critic_path = critic_file(config.critic.path, path)
     critic = None if critic_path is None else load_critic(critic_path).to(device).critic()
     return instantiate(config.planner)(load_module(path).to(device).model(), critic)
 
@@ -150,7 +150,7 @@ def _estimate(cells: Sequence[Cell]) -> list[RunCost | None]:
     return planning_costs(cells, build_planner)
 
 
-def _critic_file(critic: str | None, checkpoint: Path) -> Path | None:
+def critic_file(critic: str | None, checkpoint: Path) -> Path | None:
     """The critic that was named, or the one beside the denoiser, if there is one."""
     if critic is not None:
         return checkpoint_file(critic, "critic")
@@ -158,7 +158,7 @@ def _critic_file(critic: str | None, checkpoint: Path) -> Path | None:
     return beside if beside.is_file() else None
 
 
-def _planner_of_checkpoint(overrides: list[str]) -> list[str]:
+def planner_of_checkpoint(overrides: list[str]) -> list[str]:
     """Chooses the kind of planner that the (first) checkpoint was trained with, where none is named."""
     named = [override.partition("=")[2] for override in overrides if override.startswith("checkpoint=")]
     if not named or any(override.startswith("planner=") for override in overrides):
@@ -174,13 +174,13 @@ def _planner_of_checkpoint(overrides: list[str]) -> list[str]:
     return [f"planner={kind}"] if (CONF_DIR / "planner" / f"{kind}.yaml").is_file() else []
 
 
-def _take_from_checkpoint(config: DictConfig, trained: DictConfig) -> None:
+def take_from_checkpoint(config: DictConfig, trained: DictConfig) -> None:
     """Fills in what the checkpoint decides."""
     for key in ("task", "name", "seed"):
         config[key] = trained[key]
     if config.env_id is not None:
         config.task.env_id = config.env_id
-    predicts = trained.scheduler.prediction_type
+    predicts = trained.scheduler.get("prediction_type", "flow")
     if config.prediction_type not in (None, predicts):
         raise TaskMismatchError(f"the checkpoint was trained to predict {predicts}, not {config.prediction_type}.")
     config.prediction_type = predicts

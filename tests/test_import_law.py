@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 
-_KNOWS_CONFIGS = {"train", "stage", "plan", "command", "sweep", "resolvers", "validation", "checkpoint"}
+_KNOWS_CONFIGS = {"train", "stage", "plan", "schedulers", "command", "sweep", "resolvers", "validation", "checkpoint"}
 _KNOWS_CONFIGS |= {"training_cost", "planning_cost", "default_settings", "table_settings", "command_words"}
 
 ALLOWED_IMPORTERS = {

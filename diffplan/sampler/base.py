@@ -55,6 +55,11 @@ class AbstractSampler(ABC):
         self.num_inference_steps = num_inference_steps or trained
         self._process = ReverseProcess(scheduler, self.num_inference_steps)
 
+    @property
+    def num_calls(self) -> int:
+        """Calls of the network from noise to a finished trajectory."""
+        return len(self._process)
+
     def sample(
         self,
         model: TrajectoryModel,
