@@ -9,6 +9,8 @@ from diffplan.env.rollout import Rollout
 
 # Points looked at between two rows of a plan.
 _BETWEEN = 8
+# Contacts are soft: a body of radius 0.1 really comes this near to a wall with its centre, and no nearer.
+_CLEARANCE = 0.05
 
 
 def plan_quality(rollout: Rollout, stride: int) -> dict[str, float]:
@@ -41,10 +43,10 @@ def plan_quality(rollout: Rollout, stride: int) -> dict[str, float]:
 
 
 def _through_walls(paths: Float64[np.ndarray, "env row 2"], layout: MazeLayout) -> Float[np.ndarray, " env"]:
-    """1 for every path with a point inside a wall, 0 for the others; points, not bodies, for contacts are soft."""
+    """1 for every path that no body could follow for a wall, 0 for the others."""
     fractions = np.arange(_BETWEEN) / _BETWEEN
     segments = paths[:, :-1, None] + fractions[:, None] * (paths[:, 1:] - paths[:, :-1])[:, :, None]
-    free = layout.is_free(segments.reshape(len(paths), -1, 2), radius=0.0)
+    free = layout.is_free(segments.reshape(len(paths), -1, 2), radius=_CLEARANCE)
     return np.asarray(~free.all(axis=1), dtype=np.float64)
 
 

@@ -32,22 +32,7 @@ def cell_rows(cells: Sequence[SchedulerCell]) -> tuple[list[str], list[list[Any]
     names = quality_names(cells)
     columns = ["protocol", "scheduler", "steps", "network_calls", "episodes", "score_mean", "score_stderr"]
     columns += ["plan_cpu_seconds", "plan_seconds", *names]
-    rows = [
-        [
-            cell.protocol,
-            cell.scheduler,
-            cell.steps,
-            cell.calls,
-            len(cell.scores),
-            cell.mean,
-            cell.standard_error,
-            cell.plan_cpu_seconds,
-            cell.plan_seconds,
-            *(cell.quality.get(name) for name in names),
-        ]  # fmt: skip
-        for cell in cells
-    ]
-    return columns, rows
+    return columns, [_row(cell, names) for cell in cells]
 
 
 def _row(cell: SchedulerCell, names: Sequence[str]) -> list[Any]:
