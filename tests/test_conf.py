@@ -146,6 +146,24 @@ def test_every_choice_of_the_planning_command_composes():
         assert config.scheduler._target_.startswith("diffusers.")
 
 
+def test_the_schedulers_guide_composes_for_every_planner():
+    register_resolvers()
+    for planner in GROUPS["planner"]:
+        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+            config = compose("schedulers", [f"planner={planner}", "checkpoint=none.ckpt"])
+        assert set(config.schedulers) <= set(GROUPS["scheduler"])
+
+
+@pytest.mark.parametrize("name", GROUPS["scheduler"])
+def test_the_fast_sampler_takes_any_scheduler(name):
+    register_resolvers()
+    words = ["planner=fast_guided_planner", f"scheduler@sampler.scheduler={name}", "checkpoint=none.ckpt"]
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        config = compose("plan", words)
+    assert config.sampler.num_inference_steps == 5
+    assert config.sampler.scheduler == OmegaConf.load(CONF_DIR / "scheduler" / f"{name}.yaml")
+
+
 def test_the_paper_settings_need_no_override():
     config = composed()
     assert config.window.horizon == 128

@@ -16,6 +16,10 @@ class SampleShiftSampler(AbstractSampler):
     jump, so it is defined for any number of denoising steps and any scheduler. Where a step takes several calls of the
     network (Heun, single-step DPM-Solver), the sample is moved once, before the first.
 
+    In the limit of many steps, schedulers that draw noise (DDPM, ancestral Euler, SDE-DPM-Solver++) sample the data
+    tilted by the guide; those that draw none follow the flow of probability, for which the posterior variance is twice
+    what the same tilt takes, so they are steered twice as far: halve the scale to compare.
+
     Reference: Diffuser, released code ``n_step_guided_p_sample``.
     """
 

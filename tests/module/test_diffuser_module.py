@@ -3,7 +3,7 @@ from functools import partial
 import lightning
 import pytest
 import torch
-from diffusers import EulerDiscreteScheduler
+from diffusers import EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler, PNDMScheduler
 
 from diffplan.backbone import AbstractBackbone
 from diffplan.errors import ConfigError, HorizonError
@@ -185,5 +185,24 @@ def test_a_horizon_that_the_network_cannot_take_is_refused_at_construction(make_
 
 
 def test_a_scheduler_that_cannot_serve_is_refused_at_construction(make_module):
-    with pytest.raises(ConfigError, match="scales its samples by sigma"):
-        make_module(scheduler=EulerDiscreteScheduler(20))
+    with pytest.raises(ConfigError, match="PNDMScheduler cannot denoise plans"):
+        make_module(scheduler=PNDMScheduler(20))
+
+
+@pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
+def test_a_scheduler_that_samples_in_sigmas_trains_on_the_same_noise(make_module):
+    sigmas = EulerDiscreteScheduler(20, beta_schedule="squaredcos_cap_v2", prediction_type="sample")
+    seen = [step(make_module, 0, **settings)[0].backbone.noisy for settings in ({}, {"scheduler": sigmas})]
+    assert torch.equal(*seen)
+
+
+def test_a_flow_is_trained_on_straight_lines_from_clean_to_noise(make_module):
+    module, loss = step(make_module, 0, scheduler=FlowMatchEulerDiscreteScheduler(20))
+    noisy, clean = module.backbone.noisy, batch(0).trajectories
+    assert torch.equal(noisy[:, 0, 1:], clean[:, 0, 1:])
+    amount = ((module.backbone.timesteps + 1) / 20)[:, None, None]
+    noise = ((noisy - (1 - amount) * clean) / amount)[:, 1:]
+    assert noise.mean().abs() < 0.02
+    assert noise.std().item() == pytest.approx(1.0, abs=0.02)
+    # A network that says 0 has the mean square of noise minus clean for a loss, weighted as for every other target.
+    assert loss.item() == pytest.approx((1 + 1 / 3) * (21 + 10) / 24, rel=0.03)
