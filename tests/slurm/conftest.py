@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -53,12 +52,6 @@ class OneNodeSlurm:
         return self.ask("sbatch", "--parsable", "--open-mode=append", *options, str(file)).strip()
 
 
-def free_port() -> str:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return str(free.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
 def slurm():
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
@@ -69,11 +62,8 @@ def slurm():
     # Munge wants every folder above its socket to be readable, which pytest's are not.
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
     folder.chmod(0o755)
-    ports = {"CONTROLLER_PORT": free_port(), "NODE_PORT": free_port()}
     try:
-        started = subprocess.run(
-            [SCRIPT, "start", folder], capture_output=True, text=True, env={**os.environ, **ports}, timeout=120
-        )
+        started = subprocess.run([SCRIPT, "start", folder], capture_output=True, text=True, timeout=120)
         assert started.returncode == 0, started.stderr
         yield OneNodeSlurm(folder)
     finally:
