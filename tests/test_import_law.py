@@ -14,8 +14,8 @@ LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 ALLOWED_IMPORTERS = {
     "lightning": {"module", "datamodule", "callback", "logger", "train", "stage", "result_recorder"},
     "pytorch_lightning": set(),
-    "hydra": {"train", "stage", "plan", "command", "resolvers", "validation", "checkpoint"},
-    "omegaconf": {"train", "stage", "plan", "command", "resolvers", "validation", "checkpoint"},
+    "hydra": {"train", "stage", "plan", "command", "resolvers", "validation", "checkpoint", "imported_run"},
+    "omegaconf": {"train", "stage", "plan", "command", "resolvers", "validation", "checkpoint", "imported_run"},
     "gymnasium": {"env"},
     "mujoco": {"env"},
     "wandb": {"logger"},
