@@ -90,8 +90,13 @@ class DiffuserPipeline(DiffusionPipeline):
         write_index(Path(save_directory) / self.config_name)
 
     def model(self) -> TrajectoryModel:
-        """The denoiser as our planners and samplers take it, on the pipeline's own weights."""
+        """The denoiser as our planners and samplers take it, on the pipeline's own weights.
+
+        Raises:
+            TaskMismatchError: the scheduler is not for the noise that it was trained on.
+        """
         form = self.trajectory
+        form.check_scheduler(self.scheduler)
         return TrajectoryModel(
             backbone_of(self.unet),
             form.normalizer(),
@@ -175,6 +180,7 @@ class DiffuserPipeline(DiffusionPipeline):
 
         Raises:
             ConfigError: settings that do not go together, or a precision other than single.
+            TaskMismatchError: the scheduler is not for the noise that the networks were trained on.
             HorizonError: the networks cannot take the horizon.
         """
         self._check(num_candidates, output_type, ranking, callback_on_step_end_tensor_inputs)

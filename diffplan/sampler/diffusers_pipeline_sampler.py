@@ -31,20 +31,16 @@ class DiffusersPipelineSampler(AbstractSampler):
     seventy times near the end. ``sample_shift_sampler`` has the right factor.
     """
 
-    def __init__(self, scheduler: Any, num_inference_steps: int | None = None) -> None:
-        super().__init__(scheduler, num_inference_steps)
-        takes = inspect.signature(getattr(scheduler, "_get_variance", lambda: None)).parameters.values()
-        required = [parameter.name for parameter in takes if parameter.default is parameter.empty]
-        if len(required) != 1:
-            raise ConfigError(
-                f"diffusers_pipeline_sampler asks the scheduler for the variance of a timestep, which "
-                f"{type(scheduler).__name__} does not tell; choose scheduler=ddpm, or sampler=sample_shift_sampler."
-            )
-
     def check_guide(self, guide: AbstractGuide | None) -> None:
-        """Takes the gradient of a value, in the one way that the pipeline has."""
+        """Takes the gradient of a value in the one way that the pipeline has, with a scheduler that it runs with."""
         if guide is None or isinstance(guide, NoGuide):
             return
+        takes = inspect.signature(getattr(self.scheduler, "_get_variance", lambda: None)).parameters.values()
+        if len([parameter for parameter in takes if parameter.default is parameter.empty]) != 1:
+            raise ConfigError(
+                "diffusers_pipeline_sampler asks the scheduler for the variance of a timestep, which "
+                f"{type(self.scheduler).__name__} does not tell; choose scheduler=ddpm, or another sampler than this."
+            )
         if not isinstance(guide, ValueGuide):
             raise ConfigError(f"diffusers_pipeline_sampler follows a value_guide, not a {type(guide).__name__}.")
         if guide.scaling != "variance" or guide.t_stopgrad != _FIRST_GUIDED_TIMESTEP:
