@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,8 +91,11 @@ class AbstractSampler(ABC):
         guide: AbstractGuide | None = None,
         start: WarmStart | None = None,
         initial: Trajectories | None = None,
-    ) -> Iterator[Trajectories]:
-        """Yields the trajectories as they are denoised, the noisy beginning first; arguments as in ``sample``."""
+    ) -> Generator[Trajectories, Trajectories | None, None]:
+        """Yields the trajectories as they are denoised, the noisy beginning first; arguments as in ``sample``.
+
+        Trajectories that are sent back go on in place of those that were yielded.
+        """
         check_same_process(model.scheduler, self.scheduler)
         self.check_guide(guide)
         # A scheduler keeps its place in the loop; a copy leaves the shared one untouched.
@@ -110,13 +113,15 @@ class AbstractSampler(ABC):
             timesteps = timesteps[-start.num_steps :]
             initial = scheduler.add_noise(start.trajectories, initial, timesteps[:1])
         trajectories = conditions.apply(initial)
-        yield trajectories
+        changed = yield trajectories
         for timestep in timesteps:
+            if changed is not None:
+                trajectories = conditions.apply(changed)
             # Inside the loop, because a generator must not hand its mode to whoever asks for the next value.
             with torch.no_grad():
                 trajectories = self._step(model, scheduler, timestep, trajectories, conditions, list(generators), guide)
             trajectories = conditions.apply(trajectories)
-            yield trajectories
+            changed = yield trajectories
 
     @abstractmethod
     def check_guide(self, guide: AbstractGuide | None) -> None:
