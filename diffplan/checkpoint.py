@@ -3,7 +3,6 @@
 import inspect
 import pickle
 import re
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +69,7 @@ def read_tensors(path: Path) -> Any:
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint at {path}.")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         asked = re.search(r"GLOBAL (\S+)", str(error))
         raise CheckpointError(

@@ -59,10 +59,14 @@ def import_model(words: dict[str, Any]) -> list[str]:
     for given, key in ((words["task"], "task"), (words["statistics"], "statistics")):
         if given is None and denoiser.form is None:
             raise ConfigError(f"{source} does not hold its {key}; {_MISSING[key]}")
+    pickles = sorted(path.name for path in source.glob("*.pkl")) if source.is_dir() else []
     run = build_run(denoiser, critic, words)
-    return [f"wrote {path}" for path in write_run(run, Path(words["to"]))] + [
-        f"diffplan-plan checkpoint={words['to']}" + ("" if critic or run.plans_alone else " guide=no_guide")
-    ]
+    skipped = [f"not opened, for pickles can run code: {', '.join(pickles)}"] if pickles else []
+    return (
+        skipped
+        + [f"wrote {path}" for path in write_run(run, Path(words["to"]))]
+        + [f"diffplan-plan checkpoint={words['to']}" + ("" if critic or run.plans_alone else " guide=no_guide")]
+    )
 
 
 _MISSING = {

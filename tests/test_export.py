@@ -28,7 +28,8 @@ def write_run(folder, *overrides: str):
         module = instantiate(node)
         columns = module.layout.transition_dim
         module.normalizer.set_statistics(np.linspace(-1, 1, columns), np.linspace(0.5, 2, columns))
-        content = {"config": OmegaConf.to_container(config), "data": {"name": config.task.name, "kind": "file"}}
+        data = {"name": config.task.name, "kind": "file", "sha256": "0" * 64, "num_transitions": 10}
+        content = {"config": OmegaConf.to_container(config), "data": data}
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         state = {"state_dict": module.state_dict(), "global_step": 3, "diffplan": content}
         torch.save(state, folder / "checkpoints" / f"{name}.ckpt")

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 import torch
 
@@ -15,6 +17,7 @@ from diffplan.import_model import main
 from tests.backbone.test_temporal_unet import pattern
 from tests.interop.original_layout import Denoiser, Value, write_state
 from tests.test_export import hopper, maze  # noqa: F401
+from tests.test_stage import write_hops
 
 
 def last(run: Path) -> Path:
@@ -151,3 +154,19 @@ def test_an_imported_maze_is_evaluated_like_any_run(maze, tmp_path):  # noqa: F8
     done = subprocess.run([sys.executable, "-m", "diffplan.plan", *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "plan" / "results.json").is_file()
+
+
+def test_statistics_are_taken_from_data_as_the_original_did(tmp_path, capsys):
+    write_hops(tmp_path / "hops.hdf5", num_episodes=2)
+    write_state(tmp_path / "model" / "state_0.pt", Denoiser(14, 8, (1, 2)))
+    (tmp_path / "model" / "dataset_config.pkl").write_bytes(b"never read")
+    main([
+        f"from={tmp_path}/model", "task=hopper-random-v2", f"to={tmp_path}/run", "statistics=data",
+        f"data_file={tmp_path}/hops.hdf5",
+    ])  # fmt: skip
+    assert "not opened, for pickles can run code: dataset_config.pkl" in capsys.readouterr().out
+    with h5py.File(tmp_path / "hops.hdf5") as file:
+        rows = np.concatenate([file["actions"][:], file["observations"][:]], axis=1).astype(np.float64)
+    normalizer = load_module(last(tmp_path / "run")).normalizer
+    np.testing.assert_allclose(normalizer.offset, rows.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(normalizer.scale, rows.std(axis=0), rtol=1e-4)
