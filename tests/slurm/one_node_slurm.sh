@@ -86,7 +86,11 @@ stop() {
         sleep 0.5
     done
     for pid_file in slurmd.pid slurmctld.pid munge/pid; do
-        if [ -s "$folder/$pid_file" ]; then kill "$(cat "$folder/$pid_file")" 2>/dev/null || true; fi
+        [ -s "$folder/$pid_file" ] || continue
+        pid="$(cat "$folder/$pid_file")"
+        kill "$pid" 2>/dev/null || true
+        # They write their state while they end.
+        for _ in $(seq 40); do kill -0 "$pid" 2>/dev/null || break; sleep 0.5; done
     done
 }
 
