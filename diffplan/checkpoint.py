@@ -53,10 +53,23 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
         CheckpointError: no file, not a checkpoint of this project, truncated, or one that would execute code.
     """
     path = Path(path)
+    checkpoint = read_tensors(path)
+    origin = checkpoint.get("diffplan") if isinstance(checkpoint, dict) else None
+    if not isinstance(origin, dict) or not isinstance(origin.get("config"), dict) or "state_dict" not in checkpoint:
+        raise CheckpointError(f"{path} is no checkpoint of diffplan: it has no 'diffplan' entry with its config.")
+    return checkpoint
+
+
+def read_tensors(path: Path) -> Any:
+    """Loads what ``torch.save`` wrote, as long as it is tensors and plain values.
+
+    Raises:
+        CheckpointError: no file, truncated, or one that would execute code; what it asks for is named.
+    """
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint at {path}.")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         asked = re.search(r"GLOBAL (\S+)", str(error))
         raise CheckpointError(
@@ -64,10 +77,6 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
         ) from error
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{path} is truncated or not a checkpoint: {_reason(error)}.") from error
-    origin = checkpoint.get("diffplan") if isinstance(checkpoint, dict) else None
-    if not isinstance(origin, dict) or not isinstance(origin.get("config"), dict) or "state_dict" not in checkpoint:
-        raise CheckpointError(f"{path} is no checkpoint of diffplan: it has no 'diffplan' entry with its config.")
-    return checkpoint
 
 
 def checkpoint_config(checkpoint: dict[str, Any]) -> DictConfig:

@@ -37,6 +37,7 @@ _UNNAMED_KEYS = (
     "num_threads",
     "sweep",
     "objective",
+    "source.path",
 )
 # What an evaluation's numbers do not depend on; the model's task, name and seed are its checkpoint's.
 _NOT_PLANNED = (

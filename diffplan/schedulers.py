@@ -173,7 +173,7 @@ def _measure(config: DictConfig, planner: Any, protocol: str, name: str, steps: 
         protocol=protocol,
         scheduler=name,
         steps=steps,
-        calls=planner.sampler.num_calls,
+        calls=len(planner.sampler.timesteps()),
         seeds=list(seeds),
         scores=evaluation.scores.tolist(),
         plan_cpu_seconds=rollout.planning_cpu_seconds / plans,

@@ -54,7 +54,7 @@ def train_stages(
     critic_path, denoiser_path = run_dir.checkpoint("critic"), run_dir.checkpoint("last")
     given = None if config.denoiser is None else checkpoint_file(config.denoiser)
     recorder = ResultRecorder(
-        run_dir, "train", resolved, lambda: asdict(datamodule.identity), given or denoiser_path, critic_path, loggers
+        run_dir, "train", resolved, lambda: _identity(datamodule), given or denoiser_path, critic_path, loggers
     )
     if trains_critic(config):
         denoiser = None if given is None else load_module(given).model()
@@ -104,6 +104,11 @@ def check_stages(config: DictConfig) -> None:
         )
     if config.critic.module is not None and "critic" not in config.stages and config.critic.path is None:
         raise ConfigError("a denoiser of this task plans with a critic: give critic.path=<run>, or choose critic=none.")
+
+
+def _identity(datamodule: TrajectoryDataModule) -> dict[str, Any]:
+    assert datamodule.identity is not None
+    return asdict(datamodule.identity)
 
 
 def _leave_without_rollouts(recorder: ResultRecorder, trainer: Trainer) -> None:

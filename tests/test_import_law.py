@@ -17,8 +17,8 @@ _KNOWS_CONFIGS |= {"training_cost", "planning_cost", "default_settings", "table_
 ALLOWED_IMPORTERS = {
     "lightning": {"module", "datamodule", "callback", "logger", "train", "stage", "result_recorder"},
     "pytorch_lightning": set(),
-    "hydra": _KNOWS_CONFIGS,
-    "omegaconf": _KNOWS_CONFIGS,
+    "hydra": _KNOWS_CONFIGS | {"imported_run"},
+    "omegaconf": _KNOWS_CONFIGS | {"imported_run"},
     "gymnasium": {"env"},
     "mujoco": {"env"},
     "wandb": {"logger"},

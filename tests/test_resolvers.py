@@ -19,6 +19,23 @@ def run_folder(checkpoint, *overrides):
             HydraConfig.instance().cfg = before
 
 
+def ablation(*overrides):
+    register_resolvers()
+    before = HydraConfig.instance().cfg
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        config = compose("train", overrides=list(overrides), return_hydra_config=True)
+        HydraConfig.instance().set_config(config)
+        try:
+            return config.ablation
+        finally:
+            HydraConfig.instance().cfg = before
+
+
+def test_what_was_changed_is_named_and_where_data_lies_is_not():
+    assert ablation("seed=3", "source.path=here/hopper.hdf5", "paths.output_dir=there") == "default"
+    assert ablation("seed=3", "source.path=here/hopper.hdf5", "window.horizon=64") == "window.horizon=64"
+
+
 def test_evaluations_with_different_settings_never_share_a_folder(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     for name in ("last.ckpt", "kept.ckpt"):

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from diffplan.paths import CONF_DIR
-
 TABLES = (1, 2, 3)
+_PUBLISHED = Path(__file__).parent / "paper"
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ class PaperTable:
 
     @classmethod
     def read(cls, number: int) -> "PaperTable":
-        """Reads ``conf/paper/table<number>.yaml``."""
-        content = yaml.safe_load((CONF_DIR / "paper" / f"table{number}.yaml").read_text(encoding="utf-8"))
+        """Reads ``paper/table<number>.yaml`` beside this file."""
+        content = yaml.safe_load((_PUBLISHED / f"table{number}.yaml").read_text(encoding="utf-8"))
         sections = [
             PaperSection(section["name"], section["average"], [_row(row) for row in section["rows"]])
             for section in content.pop("sections")

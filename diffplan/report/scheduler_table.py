@@ -10,7 +10,7 @@ import numpy as np
 from diffplan.report.scheduler_cell import SchedulerCell
 
 _WORDS = {
-    "through_walls": "plans through walls",
+    "through_walls": "share of plans through walls",
     "tracking_error": "metres between plan and path",
     "first_step_error": "error of the first planned step, standard deviations",
     "plan_value": "critic's value of the plans",

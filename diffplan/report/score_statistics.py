@@ -87,8 +87,12 @@ def _resampled(
 ) -> tuple[Float[np.ndarray, " resample"], Float[np.ndarray, " resample"]]:
     """Mean and interquartile mean of every resample."""
     rng, means, iqms = np.random.default_rng(0), [], []
+    order = np.argsort(scores)
+    # Episodes of equal score, of which mazes have many, are counted together.
+    values, starts = np.unique(scores[order], return_index=True)
     for _ in range(_NUM_RESAMPLES // _AT_ONCE):
-        counts = resample_counts(sizes, _AT_ONCE, rng, resample_groups)
-        means.append(counts @ scores / counts.sum(axis=1))
-        iqms.append(interquartile_mean(scores, counts))
+        drawn = resample_counts(sizes, _AT_ONCE, rng, resample_groups)
+        counts = np.add.reduceat(drawn[:, order], starts, axis=1)
+        means.append(counts @ values / counts.sum(axis=1))
+        iqms.append(interquartile_mean(values, counts))
     return np.concatenate(means), np.concatenate(iqms)

@@ -8,7 +8,6 @@ from diffplan.result import EpisodeScores, Result, comparable_settings
 
 # Words of `ablation` that change how much was played or filmed and not what was tried.
 _NOT_TRIED = {"num_episodes", "num_videos", "first_seed", "device", "protocols"}
-_SEED_KEYS = {"module.seed", "datamodule.seed", "critic.module.seed"}
 
 
 @dataclass(frozen=True)
@@ -26,9 +25,7 @@ class StoredResult:
     @cached_property
     def settings(self) -> Mapping[str, Any]:
         """What was tried, by dotted key: the settings that decide the numbers, seeds aside, and the steps trained."""
-        settings = comparable_settings(self.result.config)
-        chosen = {key: value for key, value in settings.items() if key not in _SEED_KEYS}
-        return chosen | {"step": self.result.step}
+        return comparable_settings(self.result.config) | {"step": self.result.step}
 
     @cached_property
     def ablation(self) -> str:

@@ -12,8 +12,8 @@ _GROUPS = (
 _TRAINER_KEYS = (
     "max_steps", "accumulate_grad_batches", "precision", "gradient_clip_val", "devices", "num_nodes",
 )  # fmt: skip
-# Where things lie, what the paper reports, and how fast the same plan is found.
-_NOT_COMPARED = {"data_dir", "path", "paper_scores", "max_memory_gib", "fast_networks", "compile"}
+# Seeds, where things lie, what the paper reports, and how fast the same plan is found.
+_NOT_COMPARED = {"seed", "data_dir", "path", "paper_scores", "max_memory_gib", "fast_networks", "compile"}
 _PLANNING_GROUPS = ("task", "scheduler", "guide", "sampler", "planner")
 
 

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 from pydantic import BaseModel, ConfigDict, model_validator
 
 
@@ -32,7 +34,7 @@ class EpisodeScores(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> "EpisodeScores":
-        columns = [self.returns, self.scores, self.lengths]
+        columns: list[Sequence[float]] = [self.returns, self.scores, self.lengths]
         if self.latched_scores is not None:
             columns.append(self.latched_scores)
         if any(len(column) != len(self.seeds) for column in columns):

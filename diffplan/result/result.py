@@ -85,7 +85,8 @@ class Result(BaseModel):
         planned = None if trained is None else run
         config = experiment_config(run if trained is None else trained, critic_trained, planned)
         named = {key: run.get(key) for key in ("name", "seed", "ablation", "sweep")}
-        return cls(**named, task=run["task"]["name"], config=config, config_hash=config_hash(config), **facts)
+        named |= {"task": run["task"]["name"], "config": config, "config_hash": config_hash(config)}
+        return cls.model_validate(named | facts)
 
     @classmethod
     def parse(cls, text: str | bytes) -> "Result":

@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,10 +55,11 @@ class AbstractSampler(ABC):
         self.num_inference_steps = num_inference_steps or trained
         self._process = ReverseProcess(scheduler, self.num_inference_steps)
 
-    @property
-    def num_calls(self) -> int:
-        """Calls of the network from noise to a finished trajectory."""
-        return len(self._process)
+    def timesteps(self, start: WarmStart | None = None) -> list[int]:
+        """The trained timestep of every call of the network, from noise or from where a warm start begins."""
+        process = copy.deepcopy(self._process)
+        calls = process.start(self.num_inference_steps if start is None else start.num_steps)
+        return [process.timesteps[call] for call in calls]
 
     def sample(
         self,
@@ -97,8 +98,11 @@ class AbstractSampler(ABC):
         guide: AbstractGuide | None = None,
         start: WarmStart | None = None,
         initial: Trajectories | None = None,
-    ) -> Iterator[Trajectories]:
-        """Yields the trajectories as they are denoised, the noisy beginning first; arguments as in ``sample``."""
+    ) -> Generator[Trajectories, Trajectories | None, None]:
+        """Yields the trajectories as they are denoised, the noisy beginning first; arguments as in ``sample``.
+
+        Trajectories that are sent back go on in place of those that were yielded.
+        """
         check_same_process(model.scheduler, self.scheduler)
         self.check_guide(guide)
         # A process keeps its place in the loop; a copy leaves the shared one untouched.
@@ -115,13 +119,15 @@ class AbstractSampler(ABC):
         if start is not None:
             initial = process.noised(start.trajectories, initial, calls[0])
         trajectories = conditions.apply(initial)
-        yield trajectories
+        changed = yield trajectories
         for call in calls:
+            if changed is not None:
+                trajectories = conditions.apply(changed)
             # Inside the loop, because a generator must not hand its mode to whoever asks for the next value.
             with torch.no_grad():
                 trajectories = self._step(model, process, call, trajectories, conditions, list(generators), guide)
             trajectories = conditions.apply(trajectories)
-            yield trajectories
+            changed = yield trajectories
 
     @abstractmethod
     def check_guide(self, guide: AbstractGuide | None) -> None:

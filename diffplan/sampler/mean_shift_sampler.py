@@ -20,8 +20,8 @@ class MeanShiftSampler(AbstractSampler):
     ``mean`` is that of the scheduler's step; ``num_steps`` times ``mean <- mean + scale * factor * dV/dmean``, judged
     at the timestep the mean belongs to, which is the next one; then the step's noise is added. With a deterministic
     scheduler (DDIM, DPM-Solver++) the mean is the step's result. Where a step takes several calls of the network (Heun,
-    single-step DPM-Solver), its mean is shifted once, after the last. Schedulers that draw no noise are steered twice as
-    far as those that do, see ``SampleShiftSampler``.
+    single-step DPM-Solver), its mean is shifted once, after the last. Schedulers that draw no noise are steered twice
+    as far as those that do, see ``SampleShiftSampler``.
 
     Reference: Diffuser, Algorithm 1, lines 5 to 7.
     """

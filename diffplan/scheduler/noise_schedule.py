@@ -31,8 +31,10 @@ class NoiseSchedule:
         self.signal: Float[Tensor, " timestep"]
         self.noise: Float[Tensor, " timestep"]
         if self.is_flow:
-            # In use a scheduler forgets the levels it was made with.
-            fresh = type(scheduler).from_config(scheduler.config)
+            # In use a scheduler forgets the levels it was made with. Its own way to copy itself, `from_config`, would
+            # forget what was given by place.
+            settings = {key: value for key, value in scheduler.config.items() if not key.startswith("_")}
+            fresh = type(scheduler)(**settings)
             self.noise = fresh.sigmas.flip(0).double()
             self.signal = 1 - self.noise
             self._single = torch.stack([self.signal, self.noise]).float()

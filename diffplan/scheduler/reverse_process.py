@@ -150,8 +150,8 @@ class ReverseProcess:
         if self._kind != self._spoken:
             output = (level.signal * sample - self.denoised(output, call, sample)) / level.noise
         own = sample * self._scale(call)
-        step = _call(self.scheduler, output, self.scheduler.timesteps[call], own, generators)
-        return ReverseStep(step["prev_sample"] / self._scale(call + 1), step.get("pred_original_sample"))
+        result, denoised = _call(self.scheduler, output, self.scheduler.timesteps[call], own, generators)
+        return ReverseStep(result / self._scale(call + 1), denoised)
 
     @property
     def _spoken(self) -> str:
@@ -246,11 +246,13 @@ def _descends(timesteps: list[int]) -> bool:
 
 def _call(
     scheduler: Any, output: Trajectories, timestep: Tensor, sample: Trajectories, generators: list[torch.Generator]
-) -> dict[str, Trajectories | None]:
-    """Calls ``scheduler.step``; deterministic schedulers take no generator."""
+) -> tuple[Trajectories, Trajectories | None]:
+    """Calls ``scheduler.step``; deterministic schedulers take no generator, and some name no clean trajectories."""
     if "generator" not in scheduler.step.__code__.co_varnames:
-        return dict(scheduler.step(output, timestep, sample))
+        step = scheduler.step(output, timestep, sample)
+        return step.prev_sample, step.get("pred_original_sample")
     # Schedulers work entry by entry and draw noise once per generator along the first axis.
     grouped = (len(generators), -1, *sample.shape[1:])
     step = scheduler.step(output.reshape(grouped), timestep, sample.reshape(grouped), generator=generators)
-    return {key: None if value is None else value.reshape(sample.shape) for key, value in step.items()}
+    denoised = step.get("pred_original_sample")
+    return step.prev_sample.reshape(sample.shape), None if denoised is None else denoised.reshape(sample.shape)

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from diffplan.cluster import stop_signal
 from diffplan.cluster.slurm_job import SlurmJob, queued_jobs
-from diffplan.errors import ClusterError, DiffplanError
+from diffplan.errors import ClusterError, ConfigError, DiffplanError
 from diffplan.resolvers import register_resolvers
 from diffplan.sweep.cell import look_at_cell
 
@@ -53,7 +53,9 @@ class SlurmLauncher(SubmititSlurmLauncher):
 
         Raises:
             ClusterError: SLURM does not take the jobs.
+            ConfigError: the jobs would have no time to train.
         """
+        self._check_time()
         jobs = self._submit(job_overrides, initial_job_idx)
         for job, overrides in zip(jobs, job_overrides, strict=True):
             SlurmJob(job.job_id).leave_note(self._run_dir(overrides))
@@ -65,6 +67,16 @@ class SlurmLauncher(SubmititSlurmLauncher):
             logger.warning("the jobs go on without this command, and `scancel %s` ends them", numbers)
             raise
         return [_job_return(job, overrides, job in ended) for job, overrides in zip(jobs, job_overrides, strict=True)]
+
+    def _check_time(self) -> None:
+        """Refuses a time in which a job would be told to stop before it has begun, again and again."""
+        minutes, delay = self.params["timeout_min"], self.params["signal_delay_s"]
+        # SLURM counts in minutes, and may send its signal one earlier.
+        if 60 * minutes < delay + 180:
+            raise ConfigError(
+                f"hydra.launcher.timeout_min={minutes} leaves a job no time to train before the signal that comes "
+                f"signal_delay_s={delay} before its end; give it at least {delay // 60 + 4} minutes."
+            )
 
     def _submit(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[submitit.Job[Any]]:
         shared = set(OmegaConf.structured(BaseQueueConf).keys())

@@ -60,7 +60,7 @@ def test_the_guide_has_scores_cost_quality_and_reasons():
     assert "| scheduler | 1 | 2 | 8 | keeps it |" in text
     assert "| ddpm |  | 51.2 ± 3.7 | 100.0 ± 3.5 | 8 |" in text
     assert "| ddim | 2 | 4 | 16 |" in text
-    assert "Plans through walls:\n\n" in text
+    assert "Share of plans through walls:\n\n" in text
     assert text.endswith("Not used:\n\n- lms in 2 steps: no\n")
 
 

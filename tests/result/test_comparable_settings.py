@@ -13,7 +13,7 @@ CONFIG = {
     "scheduler": {"_target_": "DDPMScheduler", "num_train_timesteps": 64},
     "backbone": {"dim": 16, "multipliers": [1, 2]},
     "critic": {"discount": 0.99, "path": None},
-    "module": {"backbone": {"dim": 16, "multipliers": [1, 2]}, "average": {}, "compile": False},
+    "module": {"backbone": {"dim": 16, "multipliers": [1, 2]}, "average": {}, "compile": False, "seed": 0},
     "trainer": {"max_steps": 5, "accelerator": "cpu", "logger": True},
 }
 
@@ -46,7 +46,7 @@ def test_settings_are_flat_and_say_each_thing_once():
 @pytest.mark.parametrize(
     "change",
     [
-        {"seed": 1},
+        {"seed": 1, "module__seed": 1},
         {"name": "two"},
         {"num_threads": 4},
         {"paths__run_dir": "there"},

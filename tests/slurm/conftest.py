@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -24,6 +23,7 @@ class OneNodeSlurm:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._pending_since: dict[str, float] = {}
         self.environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
 
     def ask(self, *command: str) -> str:
@@ -35,28 +35,29 @@ class OneNodeSlurm:
         lines = self.ask("squeue", "--noheader", "--array", "--format=%i|%T").splitlines()
         return dict(line.split("|") for line in lines)
 
-    def wait_until(self, condition: Callable[[], object], seconds: float = 240) -> None:
-        """Waits, while requeued jobs start as soon as they may; SLURM lets them wait for two minutes otherwise."""
+    def wait_until(self, condition: Callable[[], object], seconds: float = 600) -> None:
+        """Waits, while requeued jobs start after seconds; SLURM lets them wait for two minutes otherwise."""
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"waited in vain; the queue holds {self.states()}"
-            for number, state in self.states().items():
-                if state == "PENDING":
-                    update = ["scontrol", "update", f"jobid={number}", "starttime=now"]
-                    subprocess.run(update, capture_output=True, env=self.environment)
+            self._hurry()
             time.sleep(0.5)
+
+    def _hurry(self) -> None:
+        """Starts what has been pending for a while; earlier, SLURM may take the old script's end for the new one's."""
+        now = time.monotonic()
+        pending = {number for number, state in self.states().items() if state == "PENDING"}
+        self._pending_since = {number: self._pending_since.get(number, now) for number in pending}
+        for number, since in self._pending_since.items():
+            if now - since > 5:
+                update = ["scontrol", "update", f"jobid={number}", "starttime=now"]
+                subprocess.run(update, capture_output=True, env=self.environment)
 
     def submit(self, *options: str, script: str) -> str:
         """Hands in a script; returns the job's number."""
         file = self.folder / f"script-{time.monotonic_ns()}.sh"
         file.write_text(f"#!/bin/bash\n{script}\n")
         return self.ask("sbatch", "--parsable", "--open-mode=append", *options, str(file)).strip()
-
-
-def free_port() -> str:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return str(free.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
@@ -69,11 +70,8 @@ def slurm():
     # Munge wants every folder above its socket to be readable, which pytest's are not.
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
     folder.chmod(0o755)
-    ports = {"CONTROLLER_PORT": free_port(), "NODE_PORT": free_port()}
     try:
-        started = subprocess.run(
-            [SCRIPT, "start", folder], capture_output=True, text=True, env={**os.environ, **ports}, timeout=120
-        )
+        started = subprocess.run([SCRIPT, "start", folder], capture_output=True, text=True, timeout=120)
         assert started.returncode == 0, started.stderr
         yield OneNodeSlurm(folder)
     finally:

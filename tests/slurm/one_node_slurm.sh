@@ -7,10 +7,11 @@
 # Needs root and the Debian packages slurmctld, slurmd, slurm-client and munge. Jobs in partition "work" (the default)
 # give way to jobs in partition "urgent" and are requeued. With PREEMPT_SIGNAL=TERM, a job that has to give way is only
 # sent SIGTERM; otherwise it is sent the signal that it asked for with --signal. GRACE seconds later it is killed.
+# PORT and the one above it are SLURM's; without it, they are drawn by lot.
 set -euo pipefail
 
 action="$1" folder="$(realpath -m "$2")"
-host="$(hostname -s)"
+host="$(hostname -s)" port="${PORT:-$((20000 + RANDOM % 20000))}"
 
 write_configuration() {
     local user_signal="preempt_send_user_signal"
@@ -19,8 +20,8 @@ write_configuration() {
     cat > "$folder/slurm.conf" <<CONF
 ClusterName=onenode
 SlurmctldHost=$host(127.0.0.1)
-SlurmctldPort=${CONTROLLER_PORT:-26817}
-SlurmdPort=${NODE_PORT:-26818}
+SlurmctldPort=$port
+SlurmdPort=$((port + 1))
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
@@ -85,7 +86,11 @@ stop() {
         sleep 0.5
     done
     for pid_file in slurmd.pid slurmctld.pid munge/pid; do
-        if [ -s "$folder/$pid_file" ]; then kill "$(cat "$folder/$pid_file")" 2>/dev/null || true; fi
+        [ -s "$folder/$pid_file" ] || continue
+        pid="$(cat "$folder/$pid_file")"
+        kill "$pid" 2>/dev/null || true
+        # They write their state while they end.
+        for _ in $(seq 40); do kill -0 "$pid" 2>/dev/null || break; sleep 0.5; done
     done
 }
 

@@ -107,10 +107,12 @@ def test_a_launcher_that_is_killed_submits_no_cell_twice(slurm, cluster_command)
 
 
 def test_a_job_whose_time_is_up_comes_back_and_one_that_is_cancelled_does_not(slurm, cluster_command):
-    process = start(cluster_command, "-m", "seed=0,1", *LONG, *ON_SLURM, "hydra.launcher.timeout_min=8")
+    process = start(cluster_command, "-m", "seed=0,1", *LONG, *ON_SLURM, "hydra.launcher.timeout_min=60")
     slurm.wait_until(lambda: all(len(steps_seen(cluster_command, seed)) > 2 for seed in (0, 1)))
     slurm.ask("scontrol", "update", f"jobid={job_of(cluster_command, 0)}", "timelimit=1")
     slurm.ask("scancel", job_of(cluster_command, 1))
+    slurm.wait_until(lambda: slurm.states().get(job_of(cluster_command, 0)) == "PENDING")
+    slurm.ask("scontrol", "update", f"jobid={job_of(cluster_command, 0)}", "timelimit=60")
     output = end(slurm, process)
     assert process.returncode == 1
     assert "1 of 2 cells finished" in output
@@ -145,7 +147,7 @@ def test_a_plain_script_comes_back_from_its_last_evaluation(slurm, cluster_comma
 
 
 def test_two_tasks_that_train_one_model_stop_and_come_back_together(slurm, cluster_command):
-    overrides = ("trainer=ddp", "trainer.accelerator=cpu", *LONG)
+    overrides = ("trainer=ddp", "trainer.accelerator=cpu", *LONG[1:], "trainer.max_steps=200")
     script = f"""cd {ROOT}
 export OMP_NUM_THREADS=1 MASTER_ADDR=127.0.0.1 GLOO_SOCKET_IFNAME=lo
 srun {shlex.join(cluster_command.command(*overrides))}"""
@@ -156,6 +158,6 @@ srun {shlex.join(cluster_command.command(*overrides))}"""
     slurm.wait_until(lambda: number not in slurm.states())
     assert f"stopped by SIGTERM; job {number} is requeued" in log.read_text(), log.read_text()
     (run_dir,) = cluster_command.run_dirs
-    assert json.loads((run_dir / "results.json").read_text())["step"] == 600
+    assert json.loads((run_dir / "results.json").read_text())["step"] == 200
     steps = steps_seen(cluster_command, 0)
     assert steps == sorted(set(steps)), "no step was trained twice"

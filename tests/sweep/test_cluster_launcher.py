@@ -1,7 +1,10 @@
 import pytest
+from hydra import compose, initialize_config_dir
 from hydra.core.plugins import Plugins
 
 from diffplan.errors import ConfigError
+from diffplan.paths import CONF_DIR
+from diffplan.resolvers import register_resolvers
 from diffplan.sweep import cluster_launcher
 from diffplan.sweep.cluster_launcher import use_slurm_launcher
 
@@ -28,3 +31,13 @@ def test_a_launcher_that_is_not_installed_is_named_with_what_installs_it(monkeyp
         use_slurm_launcher(["--multirun", "seed=0,1", f"hydra/launcher={launcher}"])
     use_slurm_launcher(["--multirun", "seed=0,1", "hydra/launcher=joblib"])
     use_slurm_launcher(["seed=0"])
+
+
+def test_the_preset_brings_cells_back_that_run_out_of_time():
+    register_resolvers()
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        config = compose("train", ["hydra/launcher=slurm"], return_hydra_config=True)
+    launcher = config.hydra.launcher
+    assert launcher._target_ == PLUGIN_CLASS
+    assert launcher.max_num_timeout > 0
+    assert launcher.signal_delay_s < 60 * launcher.timeout_min

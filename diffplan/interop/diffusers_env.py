@@ -1,0 +1,70 @@
+import os
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from diffplan.errors import CheckpointError
+from diffplan.interop.trajectory_format import TrajectoryFormat
+
+
+class DiffusersEnv:
+    """What ``ValueGuidedRLPipeline`` asks of its environment, and nothing else: moments and two shapes.
+
+    That pipeline takes the mean and deviation of whatever ``get_dataset`` returns, over all columns together. Here it
+    is given objects whose mean and deviation are those of each column, so it normalises as the model was trained, and
+    holds no data set in memory. The clipping of a ``limits`` normaliser is lost.
+
+    Args:
+        trajectory: The exported trajectory format.
+        env: The environment that plans are made for; whatever else is asked goes there. None: only planning is done.
+    """
+
+    def __init__(self, trajectory: TrajectoryFormat, env: Any = None) -> None:
+        layout = trajectory.layout
+        offset, scale = trajectory.offset.cpu().numpy(), trajectory.scale.cpu().numpy()
+        self._dataset = {
+            "actions": _Moments(offset[layout.actions], scale[layout.actions]),
+            "observations": _Moments(offset[layout.observations], scale[layout.observations]),
+        }
+        self.env = env
+        self.observation_space = getattr(env, "observation_space", SimpleNamespace(shape=(layout.observation_dim,)))
+        self.action_space = getattr(env, "action_space", SimpleNamespace(shape=(layout.action_dim,)))
+        shapes = self.action_space.shape, self.observation_space.shape
+        if shapes != ((layout.action_dim,), (layout.observation_dim,)):
+            raise CheckpointError(
+                f"the environment's actions and observations have shapes {shapes[0]} and {shapes[1]}, but the model "
+                f"was trained with {layout.action_dim} and {layout.observation_dim} columns."
+            )
+
+    @classmethod
+    def from_pretrained(cls, folder: str | os.PathLike, env: Any = None) -> "DiffusersEnv":
+        """Reads the statistics of an exported folder.
+
+        Args:
+            folder: The folder.
+            env: See the class.
+        """
+        return cls(TrajectoryFormat.from_pretrained(folder, subfolder="trajectory", low_cpu_mem_usage=False), env)
+
+    def get_dataset(self) -> dict[str, Any]:
+        """Returns the moments in the place of data."""
+        return self._dataset
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "env" or self.env is None:
+            raise AttributeError(name)
+        return getattr(self.env, name)
+
+
+class _Moments:
+    """An array's mean and deviation without the array."""
+
+    def __init__(self, mean: np.ndarray, deviation: np.ndarray) -> None:
+        self._mean, self._deviation = mean, deviation
+
+    def mean(self) -> np.ndarray:
+        return self._mean
+
+    def std(self) -> np.ndarray:
+        return self._deviation

@@ -1,0 +1,198 @@
+"""Our networks as diffusers' models and back; a network and its other form can share one set of weights."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from diffusers import ModelMixin, UNet1DModel
+from torch import Tensor, nn
+
+from diffplan.backbone import AbstractBackbone, TemporalUnet, ValueUnet
+from diffplan.errors import CheckpointError
+from diffplan.interop.critic_model import CriticModel
+from diffplan.interop.denoiser_model import DenoiserModel
+from diffplan.interop.layer_names import critic_layers, denoiser_layers, translate
+from diffplan.interop.network_shape import critic_settings, denoiser_settings
+
+# ``UNet1DModel`` has these built in, wherever it is not the embedding or the output block.
+_KERNEL_SIZE = 5
+_UNET = {
+    "extra_in_channels": 0,
+    "time_embedding_type": "positional",
+    "use_timestep_embedding": True,
+    "flip_sin_to_cos": False,
+    "freq_shift": 1,
+    "layers_per_block": 1,
+    "norm_num_groups": 8,
+    "act_fn": "mish",
+}
+_DENOISER = {"mid_block_type": "MidResTemporalBlock1D", "out_block_type": "OutConv1DBlock"}
+_CRITIC = {"mid_block_type": "ValueFunctionMidBlock1D", "out_block_type": "ValueFunction"}
+
+_DEFAULTS = inspect.signature(UNet1DModel.__init__).parameters
+
+
+def denoiser_model(network: AbstractBackbone, horizon: int) -> UNet1DModel | DenoiserModel:
+    """Returns a denoiser with equal weights that diffusers can save: a ``UNet1DModel`` wherever that is possible.
+
+    Args:
+        network: The trained network.
+        horizon: Rows of a plan, for the record.
+
+    Raises:
+        CheckpointError: it is a network that this cannot be said of.
+    """
+    if not isinstance(network, TemporalUnet):
+        raise CheckpointError(f"a {type(network).__name__} cannot be exported; only temporal_unet can.")
+    settings = denoiser_settings(network.state_dict())
+    if why_no_unet(network) is not None:
+        model = DenoiserModel(**settings)
+        model.network.load_state_dict(network.state_dict())
+        return model.eval()
+    widths = [settings["dim"] * multiplier for multiplier in settings["dim_multipliers"]]
+    count, columns = len(widths), settings["transition_dim"]
+    model = UNet1DModel(
+        **_UNET, **_DENOISER, sample_size=horizon, in_channels=columns, out_channels=columns,
+        down_block_types=("DownResnetBlock1D",) * count, up_block_types=("UpResnetBlock1D",) * (count - 1),
+        block_out_channels=tuple(widths), downsample_each_block=False,
+    )  # fmt: skip
+    _copy(network.state_dict(), model, denoiser_layers(count))
+    return model.eval()
+
+
+def critic_model(network: ValueUnet, offset: Tensor, scale: Tensor) -> UNet1DModel | CriticModel:
+    """Returns a critic that gives values in units of reward and that diffusers can save.
+
+    Args:
+        network: The trained network.
+        offset: Return at the network's output 0; goes into the last layer, as does the next.
+        scale: Returns per unit of the network's output.
+    """
+    weights = dict(network.state_dict())
+    weights["head.2.weight"] = weights["head.2.weight"] * scale
+    weights["head.2.bias"] = weights["head.2.bias"] * scale + offset
+    settings = critic_settings(weights, network.horizon)
+    if why_no_unet(network) is not None:
+        model = CriticModel(**settings)
+        model.network.load_state_dict(weights)
+        return model.eval()
+    widths = [settings["dim"] * multiplier for multiplier in settings["dim_multipliers"]]
+    columns = settings["transition_dim"]
+    model = UNet1DModel(
+        **_UNET, **_CRITIC, sample_size=network.horizon, in_channels=columns, out_channels=columns,
+        down_block_types=("DownResnetBlock1D",) * len(widths), up_block_types=(),
+        block_out_channels=tuple(widths), downsample_each_block=True,
+    )  # fmt: skip
+    _copy(weights, model, critic_layers(len(widths)))
+    return model.eval()
+
+
+def why_no_unet(network: TemporalUnet | ValueUnet) -> str | None:
+    """Says what about a network ``UNet1DModel`` cannot express; None where it can."""
+    if isinstance(network, TemporalUnet):
+        settings = denoiser_settings(network.state_dict())
+        if settings["attention"]:
+            return "the denoiser has attention, which UNet1DModel has not"
+        if len(settings["dim_multipliers"]) < 2:
+            return "the denoiser has a single level, and UNet1DModel needs two"
+    else:
+        settings = critic_settings(network.state_dict(), network.horizon)
+        largest = 2 ** (len(settings["dim_multipliers"]) + 2)
+        if network.horizon > largest:
+            return f"the critic judges {network.horizon} rows, and UNet1DModel's head takes at most {largest}"
+    what = "denoiser" if isinstance(network, TemporalUnet) else "critic"
+    if settings["kernel_size"] != _KERNEL_SIZE:
+        return f"the {what} has convolutions of width {settings['kernel_size']}, and UNet1DModel's are {_KERNEL_SIZE}"
+    return None
+
+
+def backbone_of(model: ModelMixin) -> TemporalUnet:
+    """Returns our form of a denoiser, on the model's own weights: nothing is copied.
+
+    Raises:
+        CheckpointError: it is configured in a way that our network does not compute.
+    """
+    if isinstance(model, DenoiserModel):
+        return model.network
+    _check_class(model, "denoiser")
+    check_denoiser_config(model.config)
+    weights = _ours(model, denoiser_layers(len(model.config.down_block_types)))
+    return _sharing(TemporalUnet(**denoiser_settings(weights)), weights, model)
+
+
+def critic_backbone_of(model: ModelMixin, horizon: int) -> ValueUnet:
+    """Returns our form of a critic, on the model's own weights: nothing is copied.
+
+    Args:
+        model: The critic.
+        horizon: Rows of the plans it judges.
+
+    Raises:
+        CheckpointError: it is configured in a way that our network does not compute, or made for another horizon.
+    """
+    if isinstance(model, CriticModel):
+        model.network.check_horizon(horizon)
+        return model.network
+    _check_class(model, "critic")
+    check_critic_config(model.config)
+    weights = _ours(model, critic_layers(len(model.config.down_block_types)))
+    network = ValueUnet(**critic_settings(weights, horizon))
+    if network.head[0].weight.shape != weights["head.0.weight"].shape:
+        raise CheckpointError(f"the critic cannot judge plans of {horizon} rows; its head was made for shorter ones.")
+    return _sharing(network, weights, model)
+
+
+def check_denoiser_config(config: Mapping[str, Any]) -> None:
+    """Refuses a ``UNet1DModel`` that computes something else than our denoiser does.
+
+    Raises:
+        CheckpointError: naming the setting.
+    """
+    _check_config(config, {**_UNET, **_DENOISER}, "DownResnetBlock1D", "UpResnetBlock1D", "denoiser")
+
+
+def check_critic_config(config: Mapping[str, Any]) -> None:
+    """Refuses a ``UNet1DModel`` that computes something else than our critic does.
+
+    Raises:
+        CheckpointError: naming the setting.
+    """
+    _check_config(config, {**_UNET, **_CRITIC, "downsample_each_block": True}, "DownResnetBlock1D", None, "critic")
+
+
+def _check_config(config: Mapping[str, Any], wanted: dict[str, Any], down: str, up: str | None, what: str) -> None:
+    for key, value in wanted.items():
+        # Old files leave out some of the settings, which then have diffusers' defaults.
+        given = config.get(key, _DEFAULTS[key].default)
+        if given != value:
+            raise CheckpointError(f"the {what} has {key}={given!r}, but it must be {value!r} here.")
+    for key, block in (("down_block_types", down), ("up_block_types", up)):
+        if foreign := set(config.get(key) or ()) - {block}:
+            raise CheckpointError(f"the {what} has {key} with {min(foreign)!r}, which no network here has.")
+
+
+def _check_class(model: ModelMixin, what: str) -> None:
+    if not isinstance(model, UNet1DModel):
+        raise CheckpointError(f"the {what} must be a UNet1DModel or one of ours, got {type(model).__name__}.")
+
+
+def _ours(model: nn.Module, layers: list) -> dict[str, Tensor]:
+    try:
+        return translate(dict(model.named_parameters()), layers, "diffusers")
+    except KeyError as error:
+        raise CheckpointError(f"the networks here have no layer for {error}.") from error
+
+
+def _sharing(network: Any, parameters: Mapping[str, Tensor], model: nn.Module) -> Any:
+    """Puts the model's parameters, themselves, where the network's were."""
+    network.requires_grad_(next(model.parameters()).requires_grad)
+    network.load_state_dict(dict(parameters), assign=True)
+    return network.to(next(model.parameters()).device).train(model.training)
+
+
+@torch.no_grad()
+def _copy(weights: Mapping[str, Tensor], model: nn.Module, layers: list) -> None:
+    theirs = dict(model.named_parameters())
+    names = {ours: name for name in theirs for ours in translate({name: theirs[name]}, layers, "diffusers")}
+    model.load_state_dict({names[ours]: value for ours, value in weights.items()})

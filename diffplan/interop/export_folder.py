@@ -1,0 +1,110 @@
+"""Writing an exported model: whole or not at all, and never over something else."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+
+from diffplan.critic import TrajectoryCritic, check_pair
+from diffplan.errors import CheckpointError
+from diffplan.interop.diffuser_pipeline import DiffuserPipeline
+from diffplan.interop.diffusers_networks import critic_model, denoiser_model, why_no_unet
+from diffplan.interop.trajectory_format import TrajectoryFormat
+from diffplan.model import TrajectoryModel
+
+# Sums taken in another order, through some thirty layers in single precision.
+_TOLERANCE = 1e-4
+
+
+def exported_pipeline(
+    model: TrajectoryModel, critic: TrajectoryCritic | None, form: TrajectoryFormat
+) -> DiffuserPipeline:
+    """Builds the pipeline of a trained model, and checks that its networks compute the same.
+
+    Args:
+        model: The denoiser.
+        critic: The critic; None where there is none.
+        form: Its trajectory format.
+
+    Raises:
+        CheckpointError: the networks cannot be exported.
+        TaskMismatchError: denoiser and critic do not belong together.
+    """
+    value_function = None
+    if critic is not None:
+        check_pair(model, critic)
+        value_function = critic_model(critic.backbone, critic.offset, critic.scale)
+    pipeline = DiffuserPipeline(denoiser_model(model.backbone, model.horizon), model.scheduler, form, value_function)
+    plans = torch.randn(2, model.horizon, model.layout.transition_dim, generator=torch.Generator().manual_seed(0))
+    timesteps, columns_first = torch.tensor([0, 1]), plans.transpose(1, 2)
+    with torch.no_grad():
+        given = pipeline.unet(columns_first, timesteps).sample.transpose(1, 2)
+        _check_equal(given, model.backbone(plans, timesteps), "denoiser")
+        if critic is not None:
+            _check_equal(
+                pipeline.value_function(columns_first, timesteps).sample[:, 0],
+                critic.values(plans, timesteps),
+                "critic",
+            )
+    return pipeline
+
+
+def why_not_theirs(model: TrajectoryModel, critic: TrajectoryCritic | None) -> str | None:
+    """Says why ``ValueGuidedRLPipeline`` cannot plan with a model as it should; None where it can."""
+    if critic is None:
+        return "it plans by the gradient of a value function, and this model has none"
+    reasons = [why_no_unet(model.backbone), why_no_unet(critic.backbone)]  # type: ignore[arg-type]
+    return "; ".join(reason for reason in reasons if reason is not None) or None
+
+
+def write_export(pipeline: DiffuserPipeline, card: str, folder: Path) -> None:
+    """Writes a pipeline's folder with its model card; an export that is there already is replaced.
+
+    Args:
+        pipeline: What to write.
+        card: The README.
+        folder: Where to.
+
+    Raises:
+        CheckpointError: the folder holds something else.
+    """
+    check_place(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        pipeline.save_pretrained(partial)
+        (partial / "README.md").write_text(card)
+        # What is published is for all to read, unlike temporary folders and safetensors files.
+        for path in (partial, *partial.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        if folder.exists():
+            former = partial.with_name(f"{partial.name}.former")
+            folder.rename(former)
+            partial.rename(folder)
+            shutil.rmtree(former)
+        else:
+            partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def check_place(folder: Path) -> None:
+    """Refuses a place that holds something else than an export.
+
+    Raises:
+        CheckpointError: it does.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not ((folder / "model_index.json").is_file() and (folder / "trajectory" / "config.json").is_file()):
+        raise CheckpointError(f"{folder} holds something else than an exported model; choose another place with to=...")
+
+
+def _check_equal(given: torch.Tensor, wanted: torch.Tensor, what: str) -> None:
+    difference = float((given - wanted).abs().max())
+    if not difference <= _TOLERANCE * max(1.0, float(wanted.abs().max())):
+        raise CheckpointError(
+            f"the exported {what} differs from the trained one by {difference:.3g}; nothing is written."
+        )
