@@ -13,9 +13,6 @@ from diffplan.planner.guided_planner import GuidedPlanner
 from diffplan.sampler import SampleShiftSampler
 from tests.interop.test_diffusers_networks import storages
 
-# NumPy's complaint about how diffusers turns a tensor into an array; nothing here can change it.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 # Weights that are mapped from a file lie elsewhere in memory, so sums are taken in another order.
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
 

@@ -10,9 +10,6 @@ from diffusers.experimental import ValueGuidedRLPipeline
 from diffplan.errors import CheckpointError
 from diffplan.interop import DiffuserPipeline, DiffusersEnv
 
-# NumPy's complaint about how diffusers turns a tensor into an array; nothing here can change it.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 SETTINGS = {"low_cpu_mem_usage": False}
 
 

@@ -17,9 +17,6 @@ from diffplan.return_target import ReturnTarget
 from diffplan.sampler import MeanShiftSampler, SampleShiftSampler, UnguidedSampler
 from diffplan.trajectory import TransitionLayout
 
-# NumPy's complaint about how diffusers turns a tensor into an array; nothing here can change it.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 LAYOUT, HORIZON = TransitionLayout(2, 3), 8
 OBSERVATIONS = np.array([[0.1, 0.2, 0.3], [-1.0, 0.5, 2.0], [3.0, -2.0, 0.0]])
 ALL = np.ones(3, dtype=bool)
@@ -48,7 +45,13 @@ class Counting(AbstractBackbone):
 
 
 def scheduler(kind=DDPMScheduler, steps: int = 6):
-    return kind(steps, beta_schedule="squaredcos_cap_v2", prediction_type="sample", clip_sample=False)
+    return kind(
+        steps,
+        beta_schedule="squaredcos_cap_v2",
+        prediction_type="sample",
+        clip_sample=False,
+        timestep_spacing="trailing",
+    )
 
 
 def normalizer(layout: TransitionLayout = LAYOUT) -> GaussianNormalizer:

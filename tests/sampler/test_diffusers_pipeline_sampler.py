@@ -16,9 +16,6 @@ from diffplan.sampler import DiffusersPipelineSampler
 from diffplan.scheduler import ReverseProcess
 from tests.interop.conftest import make_critic, make_model, make_pipeline, observations  # noqa: F401
 
-# NumPy's complaint about how diffusers turns a tensor into an array; nothing here can change it.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 
 @pytest.fixture
 def make_pair(make_pipeline):  # noqa: F811
