@@ -135,6 +135,7 @@ class DiffuserPipeline(DiffusionPipeline):
         guidance_rule: Literal["sample_shift", "mean_shift", "diffusers_pipeline"] = "sample_shift",
         guidance_scaling: Literal["variance", "std", "none"] = "variance",
         t_stopgrad: int | None = None,
+        guide: AbstractGuide | None = None,
         ranking: Literal["returned_plan", "last_input"] = "returned_plan",
         warm_start: Float[Tensor, "env horizon transition"] | None = None,
         num_warm_start_steps: int | None = None,
@@ -159,6 +160,7 @@ class DiffuserPipeline(DiffusionPipeline):
                 ``diffusers_pipeline`` (``ValueGuidedRLPipeline``'s).
             guidance_scaling: Factor of the gradient, see ``ValueGuide``.
             t_stopgrad: Diffusion timesteps below this one are not guided; None takes the task's.
+            guide: Steers and ranks in place of the critic, with its own scale and number of guide steps.
             ranking: What values are of, see ``GuidedPlanner``.
             warm_start: Normalised plans to begin from instead of noise, such as the rows of
                 ``output.trajectories[:, 0]`` that still lie ahead.
@@ -180,7 +182,10 @@ class DiffuserPipeline(DiffusionPipeline):
         if guidance_rule not in _SAMPLERS:
             raise ConfigError(f"guidance_rule must be one of {', '.join(_SAMPLERS)}, got {guidance_rule!r}.")
         model = self.model()
-        guide = self._guide(guidance_scale, num_guide_steps, t_stopgrad, guidance_scaling)
+        if guide is None:
+            guide = self._guide(guidance_scale, num_guide_steps, t_stopgrad, guidance_scaling)
+        elif guidance_scale is not None or t_stopgrad is not None:
+            raise ConfigError("guidance_scale and t_stopgrad are for the critic; a guide that is given has its own.")
         horizon = horizon or model.horizon
         model.backbone.check_horizon(horizon)
         if guide.critic is not None:
