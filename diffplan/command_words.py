@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from omegaconf import OmegaConf
+from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from diffplan.errors import ConfigError
+
+__all__ = ["MISSING", "closest", "parse_words"]
 
 Settings = TypeVar("Settings")
 
@@ -18,29 +20,35 @@ def parse_words(words: Sequence[str], settings: type[Settings], command: str) ->
 
     Args:
         words: Arguments without the program's name.
-        settings: A dataclass with a default for every field.
+        settings: A dataclass; a field whose default is ``MISSING`` must be given, and one with ``word`` in
+            its metadata is called so on the command line.
         command: The program's name, for messages.
 
     Raises:
-        ConfigError: a word is no ``key=value``, its key is not known or its value has another type.
+        ConfigError: a word is no ``key=value``, its key is not known, its value has another type, or one is missing.
     """
-    known = {field.name: field.type for field in fields(settings)}  # type: ignore[arg-type]
+    known = {field.metadata.get("word", field.name): field for field in fields(settings)}  # type: ignore[arg-type]
     for word in words:
         key, equals, _ = word.partition("=")
         if not equals:
             raise ConfigError(f"settings are written key=value, got {word!r}; see {command} --help.")
         if key not in known:
             raise ConfigError(f"there is no setting {key!r}{closest(key, list(known))}")
-    lists = [key for key, kind in known.items() if "list[" in str(kind)]
+    lists = [key for key, field in known.items() if "list[" in str(field.type)]
     try:
-        given: Any = OmegaConf.from_dotlist([_quoted(word, known, lists) for word in words])
+        given: Any = OmegaConf.to_container(
+            OmegaConf.from_dotlist([_quoted(word, str(known[word.partition("=")[0]].type)) for word in words])
+        )
         for key in lists:
-            if key in given and not OmegaConf.is_list(given[key]):
+            if key in given and not isinstance(given[key], list):
                 given[key] = [given[key]]
-        parsed: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(settings), given))
+        named = {known[key].name: value for key, value in given.items()}
+        merged: Any = OmegaConf.merge(OmegaConf.structured(settings), named)
+        if missing := [key for key, field in known.items() if OmegaConf.is_missing(merged, field.name)]:
+            raise ConfigError(f"{missing[0]}=... must be given; see {command} --help.")
+        return OmegaConf.to_object(merged)  # type: ignore[return-value]
     except OmegaConfBaseException as error:
         raise ConfigError(f"{str(error).splitlines()[0].rstrip('.')}; see {command} --help.") from None
-    return parsed
 
 
 def closest(word: str, options: Sequence[str]) -> str:
@@ -49,9 +57,9 @@ def closest(word: str, options: Sequence[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(options)}."
 
 
-def _quoted(word: str, known: dict[str, Any], lists: Sequence[str]) -> str:
+def _quoted(word: str, kind: str) -> str:
     """The same with a text quoted, so that no path or name is taken for YAML or a reference; a list stays one."""
     key, _, value = word.partition("=")
-    if (key in lists and value.startswith("[")) or known[key] in (bool, int, float):
+    if "str" not in kind or ("list[" in kind and value.startswith("[") and value.endswith("]")):
         return word
     return key + "='" + value.replace("'", "''").replace("${", "\\${") + "'"

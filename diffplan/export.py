@@ -6,20 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from diffplan.errors import CheckpointError, DiffplanError, ResultError
-from diffplan.words import read_words
-
-SETTINGS: dict[str, Any] = {"checkpoint": str, "to": str, "critic": str | None, "license": str}
-DEFAULTS: dict[str, Any] = {"critic": None, "license": "mit"}
+from diffplan.export_settings import HELP, ExportSettings
 
 
-def export(checkpoint: str, to: str, critic: str | None = None, license: str = "mit") -> list[str]:
+def export(settings: ExportSettings) -> list[str]:
     """Writes a trained model, with its critic where it has one, as a folder for diffusers.
 
     Args:
-        checkpoint: A run's folder or a ``.ckpt`` file.
-        to: The folder to write; an export that is there already is replaced.
-        critic: The critic's run or file; None takes the one beside the denoiser.
-        license: Of the weights, as the Hub names it.
+        settings: What is exported, and to where.
 
     Returns:
         What was written and who can load it, a line each.
@@ -31,16 +25,18 @@ def export(checkpoint: str, to: str, critic: str | None = None, license: str = "
     from diffplan.interop import TrajectoryFormat
     from diffplan.interop.export_folder import check_place, exported_pipeline, why_not_theirs, write_export
     from diffplan.interop.model_card import model_card
+    from diffplan.interop.training_recipe import TrainingRecipe
     from diffplan.resolvers import checkpoint_file
 
-    folder = Path(to)
+    folder, critic = Path(settings.to), settings.critic
     check_place(folder)
-    path = checkpoint_file(checkpoint)
+    path = checkpoint_file(settings.checkpoint)
     critic_path = path.parent / "critic.ckpt" if critic is None else checkpoint_file(critic, "critic")
     model = load_module(path).model()
     judge = load_critic(critic_path).critic() if critic is not None or critic_path.is_file() else None
     written = read_checkpoint(path)
-    task = checkpoint_config(written).task
+    config = checkpoint_config(written)
+    task = config.task
     form = TrajectoryFormat.of_model(
         model,
         None if judge is None else judge.target,
@@ -50,19 +46,25 @@ def export(checkpoint: str, to: str, critic: str | None = None, license: str = "
         env_id=task.env_id,
         data=dict(written["diffplan"]["data"]),
     )
-    reason = why_not_theirs(model, judge)
+    reason, result = why_not_theirs(model, judge), _result(path)
+    recipe = TrainingRecipe.of_run(path.parent.parent, int(written["global_step"]), int(config.seed), result)
     pipeline = exported_pipeline(model, judge, form)
-    write_export(pipeline, model_card(form, reason, _result(path), license), folder)
-    theirs = f"diffusers' ValueGuidedRLPipeline cannot: {reason}." if reason else (
-        f"diffusers: ValueGuidedRLPipeline.from_pretrained('{to}', env=DiffusersEnv.from_pretrained('{to}', env))"
-    )  # fmt: skip
-    return [f"wrote {to}", f"diffplan:  DiffuserPipeline.from_pretrained('{to}')", theirs]
+    write_export(pipeline, model_card(form, reason, recipe, result, settings.license), folder)
+    theirs = f"diffusers' ValueGuidedRLPipeline cannot: {reason}."
+    if not reason:
+        shim = f"DiffusersEnv.from_pretrained('{folder}', env)"
+        theirs = f"diffusers: ValueGuidedRLPipeline.from_pretrained('{folder}', env={shim})"
+    return [f"wrote {folder}", f"diffplan:  DiffuserPipeline.from_pretrained('{folder}')", theirs]
 
 
 def main(words: Sequence[str] | None = None) -> None:
     """Entry point of ``diffplan-export``."""
+    words = sys.argv[1:] if words is None else words
+    if {"--help", "-h", "help"} & set(words):
+        print(HELP, end="")
+        return
     try:
-        lines = export(**read_words(sys.argv[1:] if words is None else words, SETTINGS, DEFAULTS))
+        lines = export(ExportSettings.parse(words))
     except DiffplanError as error:
         sys.exit(f"diffplan-export: {error}")
     except (PermissionError, NotADirectoryError) as error:

@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import diffplan
 from diffplan.atomic_write import write_atomically
 from diffplan.checkpoint import load_module, read_checkpoint
 from diffplan.errors import CheckpointError, ConfigError, TaskMismatchError
+from diffplan.import_settings import ImportSettings
 from diffplan.interop.imported_weights import ImportedWeights
 from diffplan.interop.network_shape import critic_settings, denoiser_settings, rebuild_critic, rebuild_denoiser
 from diffplan.interop.trajectory_format import TrajectoryFormat
@@ -39,19 +39,19 @@ class ImportedRun:
     plans_alone: bool
 
 
-def build_run(denoiser: ImportedWeights, critic: ImportedWeights | None, words: Mapping[str, Any]) -> ImportedRun:
+def build_run(denoiser: ImportedWeights, critic: ImportedWeights | None, settings: ImportSettings) -> ImportedRun:
     """Builds the modules that hold the weights, with a config that training could have had.
 
     Args:
         denoiser: The denoiser.
         critic: The critic; None where there is none.
-        words: Of ``diffplan-import``.
+        settings: Of ``diffplan-import``.
 
     Raises:
-        DiffplanError: the weights, the task and the words do not go together.
+        DiffplanError: the weights, the task and the settings do not go together.
     """
-    config = _config(denoiser, critic, words)
-    offset, scale, data = _statistics(words, denoiser.form, config)
+    config = _config(denoiser, critic, settings)
+    offset, scale, data = _statistics(settings, denoiser.form, config)
     OmegaConf.resolve(config)
     resolved = OmegaConf.to_container(config)
     checkpoints = {}
@@ -95,24 +95,24 @@ def write_run(run: ImportedRun, folder: Path) -> list[Path]:
     return list(places)
 
 
-def _config(denoiser: ImportedWeights, critic: ImportedWeights | None, words: Mapping[str, Any]) -> DictConfig:
+def _config(denoiser: ImportedWeights, critic: ImportedWeights | None, settings: ImportSettings) -> DictConfig:
     """Composes the training config that has networks, noise and windows of the imported ones."""
     form = None if denoiser.form is None else denoiser.form.config
     network = denoiser_settings(denoiser.average)
-    task = str(words["task"] or (None if form is None else form.task))
-    predicts = denoiser.prediction_type or words["prediction_type"]
+    task = str(settings.task or (None if form is None else form.task))
+    predicts = denoiser.prediction_type or settings.prediction_type
     if predicts is None:
         raise ConfigError(
             "the scheduler's file does not say what the network predicts; give prediction_type=sample, as is right for "
             "the published hopper models, or prediction_type=epsilon."
         )
-    if words["prediction_type"] not in (None, predicts):
-        raise TaskMismatchError(f"the files say prediction_type={predicts}, not {words['prediction_type']}.")
-    overrides = [f"task={task}", f"name={words['name']}", f"prediction_type={predicts}", "logger=csv_logger"]
+    if settings.prediction_type not in (None, predicts):
+        raise TaskMismatchError(f"the files say prediction_type={predicts}, not {settings.prediction_type}.")
+    overrides = [f"task={task}", f"name={settings.name}", f"prediction_type={predicts}", "logger=csv_logger"]
     overrides += [f"backbone.{key}={network[key]}" for key in ("dim", "dim_multipliers", "attention", "kernel_size")]
-    horizon = denoiser.horizon or words["horizon"]
-    if words["horizon"] not in (None, horizon):
-        raise TaskMismatchError(f"the files say horizon={horizon}, not {words['horizon']}.")
+    horizon = denoiser.horizon or settings.horizon
+    if settings.horizon not in (None, horizon):
+        raise TaskMismatchError(f"the files say horizon={horizon}, not {settings.horizon}.")
     overrides += [] if horizon is None else [f"window.horizon={horizon}"]
     if denoiser.alphas_cumprod is not None:
         overrides.append(f"task.diffusion_steps={len(denoiser.alphas_cumprod)}")
@@ -160,17 +160,17 @@ def _check_noise(denoiser: ImportedWeights, config: DictConfig) -> None:
 
 
 def _statistics(
-    words: Mapping[str, Any], form: TrajectoryFormat | None, config: DictConfig
+    settings: ImportSettings, form: TrajectoryFormat | None, config: DictConfig
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Offset and scale of each column, and the identity of the data they are of."""
     data = {"name": str(config.task.name), "kind": "imported", "sha256": "unknown", "num_transitions": 0}
-    source = words["statistics"]
+    source = settings.statistics
     if source is None:
         assert form is not None
         return form.offset, form.scale, dict(form.config.data or data)
     if source == "data":
         # The original leaves unfinished episodes out.
-        config.source = {**config.source, "include_unfinished": False, "path": words["data_file"]}
+        config.source = {**config.source, "include_unfinished": False, "path": settings.data_file}
         datamodule = instantiate(config.datamodule)
         datamodule.prepare_data()
         datamodule.setup("fit")

@@ -202,13 +202,17 @@ def _write(cells: list[SchedulerCell], refused: list[str], config: DictConfig, f
 
 
 def _log(loggers: Sequence[Any], cells: list[SchedulerCell], files: dict[str, Path], step: int) -> None:
-    from diffplan.report.scheduler_table import cell_rows
+    from diffplan.report.scheduler_table import cell_rows, score_lines
 
     columns, rows = cell_rows(cells)
     for run_logger in loggers:
         run_logger.log_table("schedulers/cells", columns, rows, step)
         for protocol in dict.fromkeys(cell.protocol for cell in cells):
             run_logger.log_media(f"schedulers/{protocol}", files[protocol], step)
+            for x_name in ("denoising steps", "CPU milliseconds a plan"):
+                key = f"schedulers/{protocol}_score_by_{x_name.replace(' ', '_').lower()}"
+                lines = score_lines([cell for cell in cells if cell.protocol == protocol], x_name)
+                run_logger.log_lines(key, f"Normalised score, {protocol}", x_name, lines, step)
         run_logger.finalize("success")
 
 

@@ -1,11 +1,10 @@
 """The words after ``diffplan-table``."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from diffplan.command_words import closest, parse_words
 from diffplan.errors import ConfigError
 from diffplan.report.comparability import ASPECTS
 
@@ -46,7 +45,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "format": _FORMATS, "metric": ("score", "latched"), "allow": ASPECTS, "protocol": ("single_task", "multi2d"),
 }  # fmt: skip
 _KINDS = ("1", "2", "3", "ablation")
-_LISTS = ("results", "allow")
+_COMMAND = "diffplan-table"
 
 
 @dataclass
@@ -107,40 +106,19 @@ def _kind(words: Sequence[str]) -> str | None:
     if len(words) > 1:
         raise ConfigError(f"one table can be asked for at a time, got {' '.join(words)}; say key=value for the rest.")
     if words and words[0] not in _KINDS:
-        raise ConfigError(f"there is no table {words[0]!r}{_closest(words[0], list(_KINDS))}")
+        raise ConfigError(f"there is no table {words[0]!r}{closest(words[0], list(_KINDS))}")
     return words[0] if words else None
 
 
 def _settings(words: Sequence[str]) -> TableSettings:
-    known = list(TableSettings.__dataclass_fields__)
-    for word in words:
-        key = word.partition("=")[0]
-        if key not in known:
-            raise ConfigError(f"there is no setting {key!r}{_closest(key, known)}")
-    settings = TableSettings(**{word.partition("=")[0]: _value(word) for word in words})
+    settings = parse_words(words, TableSettings, _COMMAND)
+    if settings.seeds < 1:
+        raise ConfigError(f"seeds must be at least 1, got {settings.seeds}.")
     if settings.format is None:
         settings.format = "text" if settings.to is None else _ENDINGS.get(Path(settings.to).suffix, "text")
     for key, choices in _CHOICES.items():
         value = getattr(settings, key)
         for one in value if isinstance(value, list) else [value]:
             if one is not None and one not in choices:
-                raise ConfigError(f"{key} cannot be {one!r}{_closest(one, list(choices))}")
+                raise ConfigError(f"{key} cannot be {one!r}{closest(one, list(choices))}")
     return settings
-
-
-def _value(word: str) -> Any:
-    """A list where the setting is one, a number where it is one, and otherwise the text letter by letter."""
-    key, _, text = word.partition("=")
-    if key in _LISTS:
-        is_list = text.startswith("[") and text.endswith("]")
-        return [part.strip() for part in text[1:-1].split(",") if part.strip()] if is_list else [text]
-    if key != "seeds":
-        return text
-    if not text.isdecimal() or int(text) < 1:
-        raise ConfigError(f"seeds must be a whole number of at least 1, got {text!r}.")
-    return int(text)
-
-
-def _closest(word: str, options: list[str]) -> str:
-    close = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(options)}."

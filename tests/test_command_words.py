@@ -2,7 +2,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from diffplan.command_words import closest, parse_words
+from diffplan.command_words import MISSING, closest, parse_words
 from diffplan.errors import ConfigError
 
 
@@ -48,6 +48,23 @@ def test_mistakes_are_named_in_one_sentence(word, message):
         parse(word)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+@dataclass
+class Needs:
+    """One that must be given, by another name."""
+
+    source: str = field(default=MISSING, metadata={"word": "from"})
+    rows: int | None = None
+
+
+def test_what_has_no_default_must_be_given():
+    assert parse_words(["from=7", "rows=3"], Needs, "diffplan-some") == Needs("7", 3)
+    assert parse_words(["from=7", "rows=null"], Needs, "diffplan-some") == Needs("7")
+    with pytest.raises(ConfigError, match=r"^from=\.\.\. must be given; see diffplan-some --help\.$"):
+        parse_words(["rows=3"], Needs, "diffplan-some")
+    with pytest.raises(ConfigError, match="no setting 'source'; there are from, rows"):
+        parse_words(["source=x"], Needs, "diffplan-some")
 
 
 def test_the_closest_word_is_offered():

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 
 _KNOWS_CONFIGS = {"train", "stage", "plan", "schedulers", "command", "sweep", "resolvers", "validation", "checkpoint"}
-_KNOWS_CONFIGS |= {"training_cost", "planning_cost", "default_settings", "table_settings", "command_words"}
+_KNOWS_CONFIGS |= {"training_cost", "planning_cost", "default_settings", "command_words"}
 
 ALLOWED_IMPORTERS = {
     "lightning": {"module", "datamodule", "callback", "logger", "train", "stage", "result_recorder"},

@@ -19,7 +19,7 @@ def run_dir(make_train_command):
 
 
 def guide(run_dir, *overrides):
-    words = [f"checkpoint={run_dir}", "num_episodes=2", *overrides]
+    words = [f"checkpoint={run_dir}", "num_episodes=2", "logger=csv_logger", *overrides]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HYDRA_FULL_ERROR": "0"}
     command = [sys.executable, "-m", "diffplan.schedulers", *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=250, env=environment)

@@ -3,26 +3,24 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from diffusers import DiffusionPipeline, ModelMixin
 from diffusers.utils import is_accelerate_available
 from jaxtyping import Float
 from torch import Tensor
 
-from diffplan.conditioning import Conditions
 from diffplan.critic import TrajectoryCritic
 from diffplan.errors import CheckpointError, ConfigError
 from diffplan.guide import AbstractGuide, NoGuide, ValueGuide
 from diffplan.interop.diffuser_pipeline_output import DiffuserPipelineOutput
 from diffplan.interop.diffusers_networks import backbone_of, critic_backbone_of
+from diffplan.interop.fast_networks import FastNetworks
 from diffplan.interop.pipeline_folder import local_folder, write_index
+from diffplan.interop.planning_conditions import Observations, planning_conditions
 from diffplan.interop.trajectory_format import TrajectoryFormat
 from diffplan.model import TrajectoryModel
 from diffplan.sampler import AbstractSampler, DiffusersPipelineSampler, MeanShiftSampler, SampleShiftSampler, WarmStart
 from diffplan.shapes import Trajectories
-
-Observations = Float[np.ndarray, "*env observation"] | Float[Tensor, "*env observation"]
 
 _SAMPLERS: dict[str, type[AbstractSampler]] = {
     "sample_shift": SampleShiftSampler,
@@ -53,6 +51,7 @@ class DiffuserPipeline(DiffusionPipeline):
     ) -> None:
         super().__init__()
         self.register_modules(unet=unet, scheduler=scheduler, trajectory=trajectory, value_function=value_function)
+        self._fast_networks: FastNetworks | None = None
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **settings: Any) -> "DiffuserPipeline":
@@ -123,6 +122,14 @@ class DiffuserPipeline(DiffusionPipeline):
             form.offset.new_ones(()),
         )
 
+    def enable_fast_networks(self) -> None:
+        """Plans with equal networks that cost about half the multiplications, on a second copy of the weights."""
+        self._fast_networks = FastNetworks()
+
+    def disable_fast_networks(self) -> None:
+        """Plans with the networks as they were trained, and frees the copy."""
+        self._fast_networks = None
+
     def __call__(
         self,
         observations: Observations,
@@ -181,16 +188,18 @@ class DiffuserPipeline(DiffusionPipeline):
         self._check(num_candidates, output_type, ranking, callback_on_step_end_tensor_inputs)
         if guidance_rule not in _SAMPLERS:
             raise ConfigError(f"guidance_rule must be one of {', '.join(_SAMPLERS)}, got {guidance_rule!r}.")
-        model = self.model()
-        if guide is None:
-            guide = self._guide(guidance_scale, num_guide_steps, t_stopgrad, guidance_scaling)
-        elif guidance_scale is not None or t_stopgrad is not None:
+        if guide is not None and (guidance_scale is not None or t_stopgrad is not None):
             raise ConfigError("guidance_scale and t_stopgrad are for the critic; a guide that is given has its own.")
+        model, critic = self.model(), self.critic() if guide is None else None
         horizon = horizon or model.horizon
         model.backbone.check_horizon(horizon)
-        if guide.critic is not None:
-            guide.critic.backbone.check_horizon(horizon)
-        conditions = self._conditions(model, observations, goals, horizon, num_candidates)
+        if critic is not None:
+            critic.backbone.check_horizon(horizon)
+        conditions = planning_conditions(model, observations, goals, horizon, num_candidates)
+        if self._fast_networks is not None:
+            model, critic = self._fast_networks.of_pair(model, critic, horizon, len(conditions.values))
+        if guide is None:
+            guide = self._guide(critic, guidance_scale, num_guide_steps, t_stopgrad, guidance_scaling)
         start = self._start(warm_start, num_warm_start_steps, num_candidates)
         sampler = _SAMPLERS[guidance_rule](self.scheduler, num_inference_steps)
         chain = sampler.chain(model, conditions, _generators(generator), guide, start, noise)
@@ -221,9 +230,14 @@ class DiffuserPipeline(DiffusionPipeline):
                 )
 
     def _guide(
-        self, scale: float | None, num_steps: int, t_stopgrad: int | None, scaling: Literal["variance", "std", "none"]
+        self,
+        critic: TrajectoryCritic | None,
+        scale: float | None,
+        num_steps: int,
+        t_stopgrad: int | None,
+        scaling: Literal["variance", "std", "none"],
     ) -> AbstractGuide:
-        critic, form = self.critic(), self.trajectory.config
+        form = self.trajectory.config
         if critic is None:
             if scale:
                 raise ConfigError(f"guidance_scale={scale} needs a value function, and this pipeline has none.")
@@ -233,31 +247,6 @@ class DiffuserPipeline(DiffusionPipeline):
             raise ConfigError("guidance_scale must be given: the exported task names none.")
         t_stopgrad = form.t_stopgrad if t_stopgrad is None else t_stopgrad
         return ValueGuide(critic, scale, num_steps, 2 if t_stopgrad is None else t_stopgrad, scaling)
-
-    def _conditions(
-        self,
-        model: TrajectoryModel,
-        observations: Observations,
-        goals: Observations | None,
-        horizon: int,
-        num_candidates: int,
-    ) -> Conditions:
-        num_given = len(model.conditioning.rows(horizon))
-        if (goals is not None) != (num_given == 2):
-            wants = "needs goals" if num_given == 2 else "takes no goals"
-            raise ConfigError(f"this model is conditioned on {type(model.conditioning).__name__} and {wants}.")
-        rows = [torch.as_tensor(part) for part in (observations, goals) if part is not None]
-        columns = model.layout.observation_dim
-        if any(row.shape != rows[0].shape or row.ndim > 2 or row.shape[-1] != columns for row in rows):
-            raise ConfigError(
-                f"observations and goals must have shape (environments, {columns}), got "
-                f"{' and '.join(str(tuple(row.shape)) for row in rows)}."
-            )
-        given = torch.stack([torch.atleast_2d(row) for row in rows], dim=1).to(self.device, torch.float32)
-        given = model.normalizer.normalize(given, model.layout.observations)
-        return model.conditioning.from_observations(
-            given.repeat_interleave(num_candidates, dim=0), horizon, model.layout
-        )
 
     def _start(self, plans: Trajectories | None, num_steps: int | None, num_candidates: int) -> WarmStart | None:
         if (plans is None) != (num_steps is None):

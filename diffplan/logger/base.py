@@ -52,6 +52,19 @@ class AbstractRunLogger(Logger, ABC):
             ConfigError: a row has another number of values than there are columns.
         """
 
+    def log_lines(
+        self, key: str, title: str, x_name: str, lines: Mapping[str, Sequence[tuple[float, float]]], step: int
+    ) -> None:
+        """Records lines to be drawn by whoever shows the run; a logger that shows none leaves it.
+
+        Args:
+            key: Metric key, such as ``schedulers/single_task_score_by_steps``.
+            title: What they show.
+            x_name: What their places are.
+            lines: Points, place and value, by name of the line; at least one.
+            step: Training step.
+        """
+
     def log_result(self, result: Result) -> None:
         """Records the run's final result where it can be read back; its file in the run folder is written already.
 

@@ -157,6 +157,15 @@ class WandbLogger(AbstractRunLogger):
         self._send(lambda run: run.log({key: table, _STEP_KEY: step}))
 
     @rank_zero_only
+    def log_lines(
+        self, key: str, title: str, x_name: str, lines: Mapping[str, Sequence[tuple[float, float]]], step: int
+    ) -> None:
+        """Sends a chart that W&B draws."""
+        places, values = ([[point[axis] for point in points] for points in lines.values()] for axis in (0, 1))
+        chart = wandb.plot.line_series(places, values, keys=list(lines), title=title, xname=x_name)
+        self._send(lambda run: run.log({key: chart, _STEP_KEY: step}))
+
+    @rank_zero_only
     def log_result(self, result: Result) -> None:
         """Puts the whole record into the run's summary, so that tables can be made from W&B alone."""
         self._send(lambda run: run.summary.update({RESULT_KEY: result.model_dump_json()}))

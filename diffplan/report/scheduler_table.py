@@ -50,6 +50,20 @@ def csv_text(cells: Sequence[SchedulerCell]) -> str:
     return text.getvalue()
 
 
+def score_lines(cells: Sequence[SchedulerCell], x_name: str) -> dict[str, list[tuple[float, float]]]:
+    """Mean score by scheduler, along ``denoising steps`` or ``CPU milliseconds a plan``.
+
+    Args:
+        cells: Of one protocol.
+        x_name: One of the two.
+    """
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for cell in sorted(cells, key=lambda cell: cell.steps):
+        place = {"denoising steps": float(cell.steps), "CPU milliseconds a plan": 1e3 * cell.plan_cpu_seconds}[x_name]
+        lines.setdefault(cell.scheduler, []).append((place, cell.mean))
+    return lines
+
+
 def reference_cell(cells: Sequence[SchedulerCell], trained: str) -> SchedulerCell:
     """The cell that others are measured by: the trained scheduler's with most steps, or else the one with most.
 

@@ -87,6 +87,24 @@ def test_it_plans_as_our_planner_does(make_pipeline, observations):
     np.testing.assert_allclose(plans.actions[:, 0, 0], actions, atol=1e-6)
 
 
+def test_fast_networks_draw_the_same_plans_on_a_copy_that_follows_the_weights(make_pipeline, observations):
+    pipeline = make_pipeline()
+
+    def values(**settings):
+        return pipeline(observations, num_candidates=4, generator=torch.Generator().manual_seed(0), **settings).values
+
+    trained = values()
+    pipeline.enable_fast_networks()
+    assert not np.array_equal(values(), trained)
+    np.testing.assert_allclose(values(), trained, **CLOSE)
+    with torch.no_grad():
+        next(pipeline.value_function.parameters()).mul_(2)
+    changed = values()
+    assert not np.allclose(changed, trained, **CLOSE)
+    pipeline.disable_fast_networks()
+    np.testing.assert_allclose(values(), changed, **CLOSE)
+
+
 def test_the_three_rules_steer_differently_and_alike_at_scale_zero(make_pipeline, observations):
     pipeline, rules = make_pipeline(), ("sample_shift", "mean_shift", "diffusers_pipeline")
 

@@ -1,3 +1,4 @@
+import json
 import logging
 import os
 import socket
@@ -97,6 +98,20 @@ def test_pictures_videos_and_tables_lie_in_the_offline_run(tmp_path, clean_wandb
     assert stored == originals
     (table,) = (folder / "files" / "media" / "table").rglob("*.json")
     assert '"data":[[0,110.5],[1,null]]' in table.read_text().replace(" ", "")
+
+
+def test_lines_lie_in_the_offline_run_point_by_point(tmp_path, clean_wandb, read_offline):
+    logger = small_logger(tmp_path / "run")
+    logger.log_lines(
+        "guide/score", "Score", "steps", {"ddpm": [(1.0, 80.5)], "ddim": [(1.0, 110.0), (2.0, 111.0)]}, step=10
+    )
+    logger.finalize("success")
+    (folder,) = offline_dirs(tmp_path / "run")
+    (row,) = history(read_offline(folder))
+    assert row["trainer/global_step"] == 10
+    (table,) = (folder / "files" / "media" / "table").rglob("*.json")
+    content = json.loads(table.read_text())
+    assert content["data"] == [[1, "ddpm", 80.5], [1, "ddim", 110.0], [2, "ddim", 111.0]]
 
 
 def test_a_resumed_run_keeps_its_id(tmp_path, clean_wandb):

@@ -3,7 +3,15 @@ import csv
 import pytest
 
 from diffplan.report.scheduler_cell import SchedulerCell
-from diffplan.report.scheduler_table import cell_rows, csv_text, fewest_steps, keeps_score, markdown, reference_cell
+from diffplan.report.scheduler_table import (
+    cell_rows,
+    csv_text,
+    fewest_steps,
+    keeps_score,
+    markdown,
+    reference_cell,
+    score_lines,
+)
 
 
 def cell(scheduler: str, steps: int, scores: list[float], **facts) -> SchedulerCell:
@@ -53,6 +61,15 @@ def test_the_csv_has_a_row_a_cell():
     assert [read[1][name] for name in ("scheduler", "steps", "score_mean", "through_walls")] == [
         "ddpm", "8", "100", "0.25"
     ]  # fmt: skip
+
+
+def test_scores_are_lines_by_steps_or_by_seconds():
+    lines = score_lines(CELLS, "denoising steps")
+    assert [place for place, _ in lines["ddpm"]] == [2, 8]
+    assert lines["ddpm"][1][1] == CELLS[1].mean
+    assert [place for place, _ in score_lines(CELLS, "CPU milliseconds a plan")["ddpm"]] == [
+        1e3 * cell.plan_cpu_seconds for cell in CELLS[:2]
+    ]
 
 
 def test_the_guide_has_scores_cost_quality_and_reasons():
