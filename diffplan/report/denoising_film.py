@@ -14,7 +14,7 @@ from diffplan.report.plan_gallery import plan_gallery
 
 Chain = Float[np.ndarray, "frame plan row position"]
 
-_COLOURS = 64
+_COLOURS = 128
 
 
 def denoising_frames(
