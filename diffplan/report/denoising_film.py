@@ -46,7 +46,9 @@ def denoising_frames(
     return np.stack(frames)
 
 
-def gif_bytes(frames: UInt8[np.ndarray, "frame height width 3"], fps: float, hold_seconds: float = 2.0) -> bytes:
+def gif_bytes(
+    frames: UInt8[np.ndarray, "frame height width 3"], fps: float | int, hold_seconds: float | int = 2.0
+) -> bytes:
     """Writes an endless GIF.
 
     Args:
