@@ -39,6 +39,7 @@ def denoising_frames(
         panels = {title: chain[index] for title, chain in chains.items()}
         figure = plan_gallery(layout, panels, columns=len(panels), legend=False)
         figure.set_dpi(dpi)
+        figure.get_layout_engine().set(h_pad=0.08)
         figure.suptitle(caption, fontsize=10, family="monospace")
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
