@@ -8,10 +8,10 @@ from pathlib import Path
 from diffplan.dashboard_settings import HELP, DashboardSettings
 from diffplan.default_settings import default_settings
 from diffplan.errors import ConfigError, DiffplanError
-from diffplan.report.dashboard_content import DashboardContent
-from diffplan.report.dashboard_page import write_dashboard_page
-from diffplan.report.dashboard_selection import DashboardSelection
-from diffplan.report.dashboard_unfinished import UnfinishedRun, unfinished_runs
+from diffplan.report.dashboard.dashboard_content import DashboardContent
+from diffplan.report.dashboard.dashboard_page import write_dashboard_page
+from diffplan.report.dashboard.dashboard_selection import DashboardSelection
+from diffplan.report.dashboard.dashboard_unfinished import UnfinishedRun, unfinished_runs
 from diffplan.report.result_folder import ResultFolder, read_results
 
 _DEFAULT_FOLDER = "outputs"

@@ -59,8 +59,8 @@ def plan(config: DictConfig) -> dict[str, float]:
 
     from diffplan.checkpoint import read_checkpoint
     from diffplan.evaluation import evaluate
-    from diffplan.report.run_page import write_run_page
-    from diffplan.report.score_table import print_scores
+    from diffplan.report.run_page.run_page import write_run_page
+    from diffplan.report.table.score_table import print_scores
     from diffplan.result_recorder import ResultRecorder
     from diffplan.run_dir import RunDir
 

@@ -15,7 +15,7 @@ from diffplan.errors import ConfigError, DiffplanError
 from diffplan.paths import CONF_DIR
 from diffplan.plan import GROUPS, critic_file, planner_of_checkpoint, take_from_checkpoint
 from diffplan.plan import PLAIN_SETTINGS as PLAN_SETTINGS
-from diffplan.report.scheduler_cell import SchedulerCell
+from diffplan.report.table.scheduler_cell import SchedulerCell
 from diffplan.resolvers import checkpoint_file
 from diffplan.sweep.cell import Cell
 from diffplan.sweep.run_cost import RunCost
@@ -185,8 +185,8 @@ def _measure(config: DictConfig, planner: Any, protocol: str, name: str, steps: 
 def _write(cells: list[SchedulerCell], refused: list[str], config: DictConfig, folder: Path) -> dict[str, Path]:
     """Writes the guide beside its cells."""
     from diffplan.atomic_write import write_atomically
-    from diffplan.report.scheduler_picture import draw_schedulers
-    from diffplan.report.scheduler_table import csv_text, markdown
+    from diffplan.report.picture.scheduler_picture import draw_schedulers
+    from diffplan.report.table.scheduler_table import csv_text, markdown
 
     files = {"markdown": folder / "schedulers.md", "csv": folder / "schedulers.csv"}
     # A model's own scheduler is DDPM unless it is a flow.
@@ -202,7 +202,7 @@ def _write(cells: list[SchedulerCell], refused: list[str], config: DictConfig, f
 
 
 def _log(loggers: Sequence[Any], cells: list[SchedulerCell], files: dict[str, Path], step: int) -> None:
-    from diffplan.report.scheduler_table import cell_rows, score_lines
+    from diffplan.report.table.scheduler_table import cell_rows, score_lines
 
     columns, rows = cell_rows(cells)
     for run_logger in loggers:

@@ -9,14 +9,14 @@ from shutil import get_terminal_size
 from diffplan.atomic_write import write_atomically
 from diffplan.default_settings import default_settings
 from diffplan.errors import ConfigError, DiffplanError, ResultError
-from diffplan.report.ablation import Ablation
-from diffplan.report.ablation_sheet import ablation_sheet
-from diffplan.report.paper_table import TABLES, PaperTable
 from diffplan.report.result_folder import ResultFolder, read_results
-from diffplan.report.result_table import TableOptions, result_table
-from diffplan.report.sheet import Sheet
-from diffplan.report.sheet_formats import sheet_csv, sheet_latex, sheet_markdown, sheet_text
 from diffplan.report.stored_result import StoredResult
+from diffplan.report.table.ablation import Ablation
+from diffplan.report.table.ablation_sheet import ablation_sheet
+from diffplan.report.table.paper_table import TABLES, PaperTable
+from diffplan.report.table.result_table import TableOptions, result_table
+from diffplan.report.table.sheet import Sheet
+from diffplan.report.table.sheet_formats import sheet_csv, sheet_latex, sheet_markdown, sheet_text
 from diffplan.table_settings import HELP, TableSettings
 
 _LEAST_WIDTH, _FILE_WIDTH = 80, 160
@@ -125,7 +125,7 @@ def _ablation(task: str, protocol: str, results: Sequence[StoredResult], setting
 def _draw(ablations: Sequence[Ablation], path: Path) -> None:
     """One picture an ablation; more than one have task and protocol in their names."""
     # Imported here, because matplotlib takes longer to load than most tables take to make.
-    from diffplan.report.ablation_picture import draw_ablation
+    from diffplan.report.picture.ablation_picture import draw_ablation
 
     for ablation in ablations:
         one = len(ablations) == 1

@@ -5,9 +5,9 @@ import time
 import numpy as np
 import pytest
 
-from diffplan.report.paper_table import PaperTable
 from diffplan.report.result_folder import read_results
-from diffplan.report.score_statistics import ScoreStatistics
+from diffplan.report.statistics.score_statistics import ScoreStatistics
+from diffplan.report.table.paper_table import PaperTable
 from diffplan.table import main
 from tests.report.conftest import make_episodes, make_result, write_result
 
