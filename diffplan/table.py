@@ -7,8 +7,9 @@ from pathlib import Path
 from shutil import get_terminal_size
 
 from diffplan.atomic_write import write_atomically
+from diffplan.command_words import run_words
 from diffplan.default_settings import default_settings
-from diffplan.errors import ConfigError, DiffplanError, ResultError
+from diffplan.errors import ConfigError, ResultError
 from diffplan.report.result_folder import ResultFolder, read_results
 from diffplan.report.stored_result import StoredResult
 from diffplan.report.table.ablation import Ablation
@@ -24,26 +25,14 @@ _MOST_SKIPPED = 5
 _DEFAULT_FOLDER, _DEFAULT_PROJECT = "outputs", "diffplan"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Makes tables.
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of ``diffplan-table``; arguments as in ``run_words``."""
+    run_words("diffplan-table", HELP, _make, argv)
 
-    Args:
-        argv: Arguments without the program's name; the command line's if None.
 
-    Returns:
-        Exit code, 1 after a user's mistake, whose message is on stderr.
-    """
-    words = list(sys.argv[1:] if argv is None else argv)
-    if {"--help", "-h", "help"} & set(words):
-        print(HELP, end="")
-        return 0
-    try:
-        kind, settings = TableSettings.parse(words)
-        _put(_sheets(kind, settings), settings)
-    except DiffplanError as error:
-        print(f"diffplan-table: {error}", file=sys.stderr)
-        return 1
-    return 0
+def _make(words: list[str]) -> None:
+    kind, settings = TableSettings.parse(words)
+    _put(_sheets(kind, settings), settings)
 
 
 def _sheets(kind: str | None, settings: TableSettings) -> list[Sheet]:
@@ -167,4 +156,4 @@ def _log(sheets: Sequence[Sheet], settings: TableSettings) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
