@@ -1,16 +1,17 @@
 """Words ``key=value`` of a command, read into a typed record."""
 
 import difflib
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from diffplan.errors import ConfigError
+from diffplan.errors import ConfigError, DiffplanError
 
-__all__ = ["MISSING", "closest", "parse_words"]
+__all__ = ["MISSING", "closest", "parse_words", "run_words"]
 
 Settings = TypeVar("Settings")
 
@@ -49,6 +50,30 @@ def parse_words(words: Sequence[str], settings: type[Settings], command: str) ->
         return OmegaConf.to_object(merged)  # type: ignore[return-value]
     except OmegaConfBaseException as error:
         raise ConfigError(f"{str(error).splitlines()[0].rstrip('.')}; see {command} --help.") from None
+
+
+def run_words(command: str, help_text: str, run: Callable[[list[str]], None], argv: Sequence[str] | None) -> None:
+    """Runs a command of ``key=value`` words, or prints its help.
+
+    Args:
+        command: The program's name.
+        help_text: What ``--help`` prints.
+        run: Takes the words.
+        argv: Arguments without the program's name; the command line's if None.
+
+    Raises:
+        SystemExit: a user's mistake, as one sentence.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if {"--help", "-h", "help"} & set(words):
+        print(help_text, end="")
+        return
+    try:
+        run(words)
+    except DiffplanError as error:
+        sys.exit(f"{command}: {error}")
+    except (PermissionError, NotADirectoryError) as error:
+        sys.exit(f"{command}: cannot write to {error.filename}: {error.strerror}; choose another to=...")
 
 
 def closest(word: str, options: Sequence[str]) -> str:

@@ -1,42 +1,31 @@
 """The command ``diffplan-dashboard``: a sweep, a group or a project as one page, or in W&B."""
 
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from diffplan.command_words import run_words
 from diffplan.dashboard_settings import HELP, DashboardSettings
 from diffplan.default_settings import default_settings
-from diffplan.errors import ConfigError, DiffplanError
-from diffplan.report.dashboard_content import DashboardContent
-from diffplan.report.dashboard_page import write_dashboard_page
-from diffplan.report.dashboard_selection import DashboardSelection
-from diffplan.report.dashboard_unfinished import UnfinishedRun, unfinished_runs
+from diffplan.errors import ConfigError
+from diffplan.report.dashboard.dashboard_content import DashboardContent
+from diffplan.report.dashboard.dashboard_page import write_dashboard_page
+from diffplan.report.dashboard.dashboard_selection import DashboardSelection
+from diffplan.report.dashboard.dashboard_unfinished import UnfinishedRun, unfinished_runs
 from diffplan.report.result_folder import ResultFolder, read_results
 
+_COMMAND = "diffplan-dashboard"
 _DEFAULT_FOLDER = "outputs"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Makes a dashboard.
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of ``diffplan-dashboard``; arguments as in ``run_words``."""
+    run_words(_COMMAND, HELP, _make, argv)
 
-    Args:
-        argv: Arguments without the program's name; the command line's if None.
 
-    Returns:
-        Exit code, 1 after a user's mistake, whose message is on stderr.
-    """
-    words = list(sys.argv[1:] if argv is None else argv)
-    if {"--help", "-h", "help"} & set(words):
-        print(HELP, end="")
-        return 0
-    try:
-        settings = DashboardSettings.parse(words)
-        _put(_content(settings), settings, shlex.join(["diffplan-dashboard", *words]))
-    except DiffplanError as error:
-        print(f"diffplan-dashboard: {error}", file=sys.stderr)
-        return 1
-    return 0
+def _make(words: list[str]) -> None:
+    settings = DashboardSettings.parse(words)
+    _put(_content(settings), settings, shlex.join([_COMMAND, *words]))
 
 
 def _content(settings: DashboardSettings) -> DashboardContent:
@@ -86,4 +75,4 @@ def _put(content: DashboardContent, settings: DashboardSettings, command: str) -
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -19,10 +19,10 @@ from diffplan.env.state_renderer import StateRenderer
 from diffplan.env.value_calibration import ValueCalibration, discounted_returns
 from diffplan.errors import RenderingError
 from diffplan.logger.base import AbstractRunLogger
-from diffplan.report.calibration_picture import draw_calibration
-from diffplan.report.episode_video import tile_videos, write_video
-from diffplan.report.imagined_picture import draw_imagined
-from diffplan.report.plan_picture import draw_plans
+from diffplan.report.picture.calibration_picture import draw_calibration
+from diffplan.report.picture.episode_video import tile_videos, write_video
+from diffplan.report.picture.imagined_picture import draw_imagined
+from diffplan.report.picture.plan_picture import draw_plans
 from diffplan.result import EpisodeScores
 
 logger = logging.getLogger(__name__)

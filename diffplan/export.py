@@ -1,11 +1,11 @@
 """``diffplan-export``: writes a trained model as a folder that diffusers and our own pipeline load."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from diffplan.errors import CheckpointError, DiffplanError, ResultError
+from diffplan.command_words import run_words
+from diffplan.errors import CheckpointError, ResultError
 from diffplan.export_settings import HELP, ExportSettings
 
 
@@ -57,19 +57,9 @@ def export(settings: ExportSettings) -> list[str]:
     return [f"wrote {folder}", f"diffplan:  DiffuserPipeline.from_pretrained('{folder}')", theirs]
 
 
-def main(words: Sequence[str] | None = None) -> None:
-    """Entry point of ``diffplan-export``."""
-    words = sys.argv[1:] if words is None else words
-    if {"--help", "-h", "help"} & set(words):
-        print(HELP, end="")
-        return
-    try:
-        lines = export(ExportSettings.parse(words))
-    except DiffplanError as error:
-        sys.exit(f"diffplan-export: {error}")
-    except (PermissionError, NotADirectoryError) as error:
-        sys.exit(f"diffplan-export: cannot write to {error.filename}: {error.strerror}; choose another to=...")
-    print("\n".join(lines))
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of ``diffplan-export``; arguments as in ``run_words``."""
+    run_words("diffplan-export", HELP, lambda words: print("\n".join(export(ExportSettings.parse(words)))), argv)
 
 
 def _result(checkpoint: Path) -> Any:

@@ -1,10 +1,10 @@
 """``diffplan-import``: turns a model of diffusers or of the original repository into an ordinary run."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from diffplan.errors import CheckpointError, ConfigError, DiffplanError
+from diffplan.command_words import run_words
+from diffplan.errors import CheckpointError, ConfigError
 from diffplan.import_settings import HELP, ImportSettings
 
 
@@ -58,19 +58,9 @@ _MISSING = {
 }
 
 
-def main(words: Sequence[str] | None = None) -> None:
-    """Entry point of ``diffplan-import``."""
-    words = sys.argv[1:] if words is None else words
-    if {"--help", "-h", "help"} & set(words):
-        print(HELP, end="")
-        return
-    try:
-        lines = import_model(ImportSettings.parse(words))
-    except DiffplanError as error:
-        sys.exit(f"diffplan-import: {error}")
-    except (PermissionError, NotADirectoryError) as error:
-        sys.exit(f"diffplan-import: cannot write to {error.filename}: {error.strerror}; choose another to=...")
-    print("\n".join(lines))
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of ``diffplan-import``; arguments as in ``run_words``."""
+    run_words("diffplan-import", HELP, lambda words: print("\n".join(import_model(ImportSettings.parse(words)))), argv)
 
 
 if __name__ == "__main__":

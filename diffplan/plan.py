@@ -59,8 +59,8 @@ def plan(config: DictConfig) -> dict[str, float]:
 
     from diffplan.checkpoint import read_checkpoint
     from diffplan.evaluation import evaluate
-    from diffplan.report.run_page import write_run_page
-    from diffplan.report.score_table import print_scores
+    from diffplan.report.run_page.run_page import write_run_page
+    from diffplan.report.table.score_table import print_scores
     from diffplan.result_recorder import ResultRecorder
     from diffplan.run_dir import RunDir
 
@@ -180,6 +180,8 @@ def take_from_checkpoint(config: DictConfig, trained: DictConfig) -> None:
         config[key] = trained[key]
     if config.env_id is not None:
         config.task.env_id = config.env_id
+    # Another scheduler denoises what this one noised.
+    config.task.diffusion_steps = trained.scheduler.num_train_timesteps
     predicts = trained.scheduler.get("prediction_type", "flow")
     if config.prediction_type not in (None, predicts):
         raise TaskMismatchError(f"the checkpoint was trained to predict {predicts}, not {config.prediction_type}.")

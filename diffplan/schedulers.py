@@ -15,7 +15,7 @@ from diffplan.errors import ConfigError, DiffplanError
 from diffplan.paths import CONF_DIR
 from diffplan.plan import GROUPS, critic_file, planner_of_checkpoint, take_from_checkpoint
 from diffplan.plan import PLAIN_SETTINGS as PLAN_SETTINGS
-from diffplan.report.scheduler_cell import SchedulerCell
+from diffplan.report.table.scheduler_cell import SchedulerCell
 from diffplan.resolvers import checkpoint_file
 from diffplan.sweep.cell import Cell
 from diffplan.sweep.run_cost import RunCost
@@ -108,7 +108,9 @@ def _play(config: DictConfig, path: Path, folder: Path) -> tuple[list[SchedulerC
     critic = None if critic_path is None else load_critic(critic_path).to(device).critic()
     weights = [FileIdentity.of(file).sha256 for file in (path, critic_path) if file is not None]
     wanted = [(p, s, n) for n in config.steps for s in config.schedulers for p in config.protocols]
-    cells, refused, played, began = [], [], 0, time.monotonic()
+    cells, played, began = [], 0, time.monotonic()
+    # Numbers of steps by scheduler and reason.
+    refused: dict[tuple[str, str], list[int]] = {}
     for number, (protocol, name, steps) in enumerate(wanted, start=1):
         _choose(config, name, steps)
         key = _key(config, protocol, weights)
@@ -118,7 +120,7 @@ def _play(config: DictConfig, path: Path, folder: Path) -> tuple[list[SchedulerC
             try:
                 planner = _build(config, model, critic)
             except DiffplanError as error:
-                refused.append(f"{name} in {steps} steps: {error}")
+                refused.setdefault((name, str(error)), []).append(steps)
                 continue
             cell = _measure(config, planner, protocol, name, steps, key)
             cell.write(file)
@@ -129,7 +131,12 @@ def _play(config: DictConfig, path: Path, folder: Path) -> tuple[list[SchedulerC
             "%s, %d steps, %s: %.1f ± %.1f, %.2g CPU seconds a plan (%d of %d, at most %.0f min left)",
             name, steps, protocol, cell.mean, cell.standard_error, cell.plan_cpu_seconds, number, len(wanted), left,
         )  # fmt: skip
-    return cells, list(dict.fromkeys(refused))
+    return cells, [_sentence(name, reason, counts) for (name, reason), counts in refused.items()]
+
+
+def _sentence(name: str, reason: str, counts: Sequence[int]) -> str:
+    """Says why a scheduler was not used in so many steps."""
+    return f"{name} in {', '.join(map(str, dict.fromkeys(counts)))} step{'s' * (counts != [1])}: {reason}"
 
 
 def _choose(config: DictConfig, name: str, steps: int) -> None:
@@ -141,13 +148,17 @@ def _choose(config: DictConfig, name: str, steps: int) -> None:
 
 
 def _build(config: DictConfig, model: "TrajectoryModel", critic: "TrajectoryCritic | None") -> "AbstractPlanner":
+    from hydra.errors import InstantiationException
     from hydra.utils import instantiate
 
     from diffplan.scheduler import check_same_process
 
-    planner = instantiate(config.planner)(model, critic)
-    check_same_process(model.scheduler, planner.sampler.scheduler)
-    return planner
+    # First, for a sampler that is built from a scheduler says less of why it cannot.
+    check_same_process(model.scheduler, instantiate(config.scheduler))
+    try:
+        return instantiate(config.planner)(model, critic)
+    except InstantiationException as error:
+        raise error.__cause__ if isinstance(error.__cause__, DiffplanError) else error from error
 
 
 def _key(config: DictConfig, protocol: str, weights: list[str]) -> str:
@@ -185,8 +196,8 @@ def _measure(config: DictConfig, planner: Any, protocol: str, name: str, steps: 
 def _write(cells: list[SchedulerCell], refused: list[str], config: DictConfig, folder: Path) -> dict[str, Path]:
     """Writes the guide beside its cells."""
     from diffplan.atomic_write import write_atomically
-    from diffplan.report.scheduler_picture import draw_schedulers
-    from diffplan.report.scheduler_table import csv_text, markdown
+    from diffplan.report.picture.scheduler_picture import draw_schedulers
+    from diffplan.report.table.scheduler_table import csv_text, markdown
 
     files = {"markdown": folder / "schedulers.md", "csv": folder / "schedulers.csv"}
     # A model's own scheduler is DDPM unless it is a flow.
@@ -202,7 +213,7 @@ def _write(cells: list[SchedulerCell], refused: list[str], config: DictConfig, f
 
 
 def _log(loggers: Sequence[Any], cells: list[SchedulerCell], files: dict[str, Path], step: int) -> None:
-    from diffplan.report.scheduler_table import cell_rows, score_lines
+    from diffplan.report.table.scheduler_table import cell_rows, score_lines
 
     columns, rows = cell_rows(cells)
     for run_logger in loggers:

@@ -7,16 +7,17 @@ from pathlib import Path
 from shutil import get_terminal_size
 
 from diffplan.atomic_write import write_atomically
+from diffplan.command_words import run_words
 from diffplan.default_settings import default_settings
-from diffplan.errors import ConfigError, DiffplanError, ResultError
-from diffplan.report.ablation import Ablation
-from diffplan.report.ablation_sheet import ablation_sheet
-from diffplan.report.paper_table import TABLES, PaperTable
+from diffplan.errors import ConfigError, ResultError
 from diffplan.report.result_folder import ResultFolder, read_results
-from diffplan.report.result_table import TableOptions, result_table
-from diffplan.report.sheet import Sheet
-from diffplan.report.sheet_formats import sheet_csv, sheet_latex, sheet_markdown, sheet_text
 from diffplan.report.stored_result import StoredResult
+from diffplan.report.table.ablation import Ablation
+from diffplan.report.table.ablation_sheet import ablation_sheet
+from diffplan.report.table.paper_table import TABLES, PaperTable
+from diffplan.report.table.result_table import TableOptions, result_table
+from diffplan.report.table.sheet import Sheet
+from diffplan.report.table.sheet_formats import sheet_csv, sheet_latex, sheet_markdown, sheet_text
 from diffplan.table_settings import HELP, TableSettings
 
 _LEAST_WIDTH, _FILE_WIDTH = 80, 160
@@ -24,26 +25,14 @@ _MOST_SKIPPED = 5
 _DEFAULT_FOLDER, _DEFAULT_PROJECT = "outputs", "diffplan"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Makes tables.
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of ``diffplan-table``; arguments as in ``run_words``."""
+    run_words("diffplan-table", HELP, _make, argv)
 
-    Args:
-        argv: Arguments without the program's name; the command line's if None.
 
-    Returns:
-        Exit code, 1 after a user's mistake, whose message is on stderr.
-    """
-    words = list(sys.argv[1:] if argv is None else argv)
-    if {"--help", "-h", "help"} & set(words):
-        print(HELP, end="")
-        return 0
-    try:
-        kind, settings = TableSettings.parse(words)
-        _put(_sheets(kind, settings), settings)
-    except DiffplanError as error:
-        print(f"diffplan-table: {error}", file=sys.stderr)
-        return 1
-    return 0
+def _make(words: list[str]) -> None:
+    kind, settings = TableSettings.parse(words)
+    _put(_sheets(kind, settings), settings)
 
 
 def _sheets(kind: str | None, settings: TableSettings) -> list[Sheet]:
@@ -125,7 +114,7 @@ def _ablation(task: str, protocol: str, results: Sequence[StoredResult], setting
 def _draw(ablations: Sequence[Ablation], path: Path) -> None:
     """One picture an ablation; more than one have task and protocol in their names."""
     # Imported here, because matplotlib takes longer to load than most tables take to make.
-    from diffplan.report.ablation_picture import draw_ablation
+    from diffplan.report.picture.ablation_picture import draw_ablation
 
     for ablation in ablations:
         one = len(ablations) == 1
@@ -167,4 +156,4 @@ def _log(sheets: Sequence[Sheet], settings: TableSettings) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -34,7 +34,7 @@ def test_a_guide_plays_every_cell_once_lists_what_cannot_serve_and_goes_on_where
     words = ["schedulers=[ddim,heun,flow_match_euler]", "steps=[1,3]", "protocols=[single_task]"]
     first = guide(run_dir, *words)
     assert first.returncode == 0, first.stderr
-    assert "flow_match_euler in 1 steps: the network was trained as a diffusion" in first.stdout
+    assert "flow_match_euler in 1, 3 steps: the network was trained as a diffusion" in first.stdout
     folder, played = run_dir / "schedulers", cells(run_dir)
     assert len(played) == 4
     with (folder / "schedulers.csv").open() as file:

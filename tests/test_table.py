@@ -23,9 +23,13 @@ def outputs(tmp_path, monkeypatch):
 
 
 def answer(capsys, *words):
-    code = main(words)
+    code, sentence = 0, ""
+    try:
+        main(words)
+    except SystemExit as stopped:
+        code, sentence = 1, f"{stopped}\n"
     captured = capsys.readouterr()
-    return code, captured.out, captured.err
+    return code, captured.out, captured.err + sentence
 
 
 def leave(outputs, **facts):

@@ -16,9 +16,9 @@ from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 from diffplan.atomic_write import write_atomically
 from diffplan.errors import ConfigError, ResultError
 from diffplan.logger.wandb_panels import GROUP_KEY, board_sections
-from diffplan.report.dashboard_board import DashboardBoard
-from diffplan.report.dashboard_content import DashboardContent
-from diffplan.report.dashboard_rows import board_rows
+from diffplan.report.dashboard.dashboard_board import DashboardBoard
+from diffplan.report.dashboard.dashboard_content import DashboardContent
+from diffplan.report.dashboard.dashboard_rows import board_rows
 from diffplan.report.run_record import RunRecord
 
 _REFUSALS = (wandb.Error, WandbApiFailedError, requests.RequestException, ValueError, OSError, TimeoutError)

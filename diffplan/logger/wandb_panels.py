@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from diffplan.report.dashboard_board import DashboardBoard
+from diffplan.report.dashboard.dashboard_board import DashboardBoard
 from diffplan.report.run_record import RunRecord
 from diffplan.report.stored_result import StoredResult
 

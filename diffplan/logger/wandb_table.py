@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from diffplan.logger.wandb_logger import WandbLogger
-from diffplan.report.sheet import Sheet
+from diffplan.report.table.sheet import Sheet
 
 
 def log_sheets(sheets: Sequence[Sheet], project: str, folder: Path) -> str:

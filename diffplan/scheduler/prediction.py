@@ -64,13 +64,14 @@ def check_same_process(training: Any, sampling: Any) -> None:
     Raises:
         TaskMismatchError: with what differs.
     """
-    trained, asked = prediction_type(training), prediction_type(sampling)
-    if "flow" in (trained, asked) and trained != asked:
-        took, needs = ("a flow", "a diffusion") if trained == "flow" else ("a diffusion", "a flow")
+    is_flow = NoiseSchedule(training).is_flow
+    if is_flow != NoiseSchedule(sampling).is_flow:
+        took, needs = ("a flow", "a diffusion") if is_flow else ("a diffusion", "a flow")
         raise TaskMismatchError(
             f"the network was trained as {took}, but {type(sampling).__name__} samples {needs}; choose "
-            f"{'scheduler=flow_match_euler' if trained == 'flow' else 'a scheduler such as ddpm or ddim'}."
+            f"{'scheduler=flow_match_euler' if is_flow else 'a scheduler such as ddpm or ddim'}."
         )
+    trained, asked = prediction_type(training), prediction_type(sampling)
     if trained != asked:
         raise TaskMismatchError(f"the network was trained with prediction_type={trained}, but the sampler has {asked}.")
     check_same_noise(training, sampling, "the network", "the sampling scheduler")

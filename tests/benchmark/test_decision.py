@@ -23,6 +23,8 @@ from diffplan.backbone.planning_network import for_planning
 from diffplan.conditioning import FirstState
 from diffplan.critic import TrajectoryCritic
 from diffplan.guide import ValueGuide
+from diffplan.interop import TrajectoryFormat
+from diffplan.interop.export_folder import exported_pipeline
 from diffplan.model import TrajectoryModel
 from diffplan.normalizer import GaussianNormalizer
 from diffplan.planner import GuidedPlanner
@@ -132,9 +134,19 @@ def decider(model: TrajectoryModel, critic: TrajectoryCritic, fast_networks: boo
     return decide
 
 
+def piped(model: TrajectoryModel, critic: TrajectoryCritic, fast_networks: bool) -> Callable[[np.ndarray], None]:
+    form = TrajectoryFormat.of_model(model, critic.target, guide_scale=0.1, t_stopgrad=2)
+    pipeline = exported_pipeline(model, critic, form)
+    pipeline.set_progress_bar_config(disable=True)
+    if fast_networks:
+        pipeline.enable_fast_networks()
+    return lambda observation: pipeline(observation, num_candidates=CANDIDATES, ranking="last_input")
+
+
 @pytest.mark.benchmark
 def test_a_decision_beside_diffusers() -> None:
     pipeline = diffusers_pipeline()
+    pipeline.set_progress_bar_config(disable=True)
     model, critic = trained_pair(pipeline)
     denoiser = for_planning(model.backbone, HORIZON, CANDIDATES)
     values = for_planning(critic.backbone, HORIZON, CANDIDATES)
@@ -149,6 +161,8 @@ def test_a_decision_beside_diffusers() -> None:
         "diffusers": lambda observation: pipeline(observation, CANDIDATES, HORIZON, n_guide_steps=2, scale=0.1),
         "networks as trained": decider(model, critic, fast_networks=False),
         "networks for planning": decider(model, critic, fast_networks=True),
+        "DiffuserPipeline": piped(model, critic, fast_networks=False),
+        "DiffuserPipeline, fast networks": piped(model, critic, fast_networks=True),
     }
     operations, seconds = {}, {name: [] for name in sides}
     for name, decide in sides.items():

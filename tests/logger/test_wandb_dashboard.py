@@ -6,8 +6,8 @@ import pytest
 
 from diffplan.errors import ConfigError, ResultError
 from diffplan.logger.wandb_dashboard import WandbDashboard
-from diffplan.report.dashboard_content import DashboardContent
-from diffplan.report.dashboard_selection import DashboardSelection
+from diffplan.report.dashboard.dashboard_content import DashboardContent
+from diffplan.report.dashboard.dashboard_selection import DashboardSelection
 from diffplan.report.result_folder import ResultFolder, read_results
 from diffplan.report.run_record import FILES_FILE, METRICS_FILE
 from tests.report.conftest import make_episodes, stored

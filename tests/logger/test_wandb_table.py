@@ -1,7 +1,7 @@
 import json
 
 from diffplan.logger.wandb_table import log_sheets
-from diffplan.report.sheet import Sheet, SheetCell, SheetRow
+from diffplan.report.table.sheet import Sheet, SheetCell, SheetRow
 
 
 def sheet(title="Table 1, mazes"):

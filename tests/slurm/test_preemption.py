@@ -107,12 +107,12 @@ def test_a_launcher_that_is_killed_submits_no_cell_twice(slurm, cluster_command)
 
 
 def test_a_job_whose_time_is_up_comes_back_and_one_that_is_cancelled_does_not(slurm, cluster_command):
-    process = start(cluster_command, "-m", "seed=0,1", *LONG, *ON_SLURM, "hydra.launcher.timeout_min=60")
+    process = start(cluster_command, "-m", "seed=0,1", *LONG, *ON_SLURM, "hydra.launcher.timeout_min=8")
     slurm.wait_until(lambda: all(len(steps_seen(cluster_command, seed)) > 2 for seed in (0, 1)))
     slurm.ask("scontrol", "update", f"jobid={job_of(cluster_command, 0)}", "timelimit=1")
     slurm.ask("scancel", job_of(cluster_command, 1))
     slurm.wait_until(lambda: slurm.states().get(job_of(cluster_command, 0)) == "PENDING")
-    slurm.ask("scontrol", "update", f"jobid={job_of(cluster_command, 0)}", "timelimit=60")
+    slurm.ask("scontrol", "update", f"jobid={job_of(cluster_command, 0)}", "timelimit=8")
     output = end(slurm, process)
     assert process.returncode == 1
     assert "1 of 2 cells finished" in output

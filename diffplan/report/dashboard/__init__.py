@@ -1,0 +1,1 @@
+"""One page, or W&B's panels, about many runs."""

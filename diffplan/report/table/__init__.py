@@ -1,0 +1,1 @@
+"""Tables of scores, and what they are made of."""
