@@ -24,6 +24,8 @@ def loaded(name: str) -> DiffuserPipeline:
 
 def test_the_maze_model_plans_from_start_to_goal_and_hardly_through_walls():
     pipeline, layout = loaded("maze2d-umaze"), MazeLayout.named("umaze")
+    form = pipeline.trajectory.config
+    assert (form.horizon, form.stride, form.observation_dim, form.conditioning) == (32, 4, 4, "start_and_goal")
     starts = np.array([[3.0, 1.0, 0.0, 0.0], [1.0, 2.0, 0.0, 0.0], [2.0, 2.8, 0.0, 0.0]])
     goals = np.array([[1.0, 1.0, 0.0, 0.0], [3.0, 2.0, 0.0, 0.0], [1.0, 1.5, 0.0, 0.0]])
     settings = {"num_candidates": 8, "num_inference_steps": 8, "generator": torch.Generator().manual_seed(0)}
