@@ -25,6 +25,7 @@ def export(settings: ExportSettings) -> list[str]:
     from diffplan.interop import TrajectoryFormat
     from diffplan.interop.export_folder import check_place, exported_pipeline, why_not_theirs, write_export
     from diffplan.interop.model_card import model_card
+    from diffplan.interop.training_recipe import TrainingRecipe
     from diffplan.resolvers import checkpoint_file
 
     folder, critic = Path(settings.to), settings.critic
@@ -34,7 +35,8 @@ def export(settings: ExportSettings) -> list[str]:
     model = load_module(path).model()
     judge = load_critic(critic_path).critic() if critic is not None or critic_path.is_file() else None
     written = read_checkpoint(path)
-    task = checkpoint_config(written).task
+    config = checkpoint_config(written)
+    task = config.task
     form = TrajectoryFormat.of_model(
         model,
         None if judge is None else judge.target,
@@ -44,9 +46,10 @@ def export(settings: ExportSettings) -> list[str]:
         env_id=task.env_id,
         data=dict(written["diffplan"]["data"]),
     )
-    reason = why_not_theirs(model, judge)
+    reason, result = why_not_theirs(model, judge), _result(path)
+    recipe = TrainingRecipe.of_run(path.parent.parent, int(written["global_step"]), int(config.seed), result)
     pipeline = exported_pipeline(model, judge, form)
-    write_export(pipeline, model_card(form, reason, _result(path), settings.license), folder)
+    write_export(pipeline, model_card(form, reason, recipe, result, settings.license), folder)
     theirs = f"diffusers' ValueGuidedRLPipeline cannot: {reason}."
     if not reason:
         shim = f"DiffusersEnv.from_pretrained('{folder}', env)"

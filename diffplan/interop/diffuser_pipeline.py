@@ -142,6 +142,7 @@ class DiffuserPipeline(DiffusionPipeline):
         guidance_rule: Literal["sample_shift", "mean_shift", "diffusers_pipeline"] = "sample_shift",
         guidance_scaling: Literal["variance", "std", "none"] = "variance",
         t_stopgrad: int | None = None,
+        guide: AbstractGuide | None = None,
         ranking: Literal["returned_plan", "last_input"] = "returned_plan",
         warm_start: Float[Tensor, "env horizon transition"] | None = None,
         num_warm_start_steps: int | None = None,
@@ -166,6 +167,7 @@ class DiffuserPipeline(DiffusionPipeline):
                 ``diffusers_pipeline`` (``ValueGuidedRLPipeline``'s).
             guidance_scaling: Factor of the gradient, see ``ValueGuide``.
             t_stopgrad: Diffusion timesteps below this one are not guided; None takes the task's.
+            guide: Steers and ranks in place of the critic, with its own scale and number of guide steps.
             ranking: What values are of, see ``GuidedPlanner``.
             warm_start: Normalised plans to begin from instead of noise, such as the rows of
                 ``output.trajectories[:, 0]`` that still lie ahead.
@@ -186,7 +188,9 @@ class DiffuserPipeline(DiffusionPipeline):
         self._check(num_candidates, output_type, ranking, callback_on_step_end_tensor_inputs)
         if guidance_rule not in _SAMPLERS:
             raise ConfigError(f"guidance_rule must be one of {', '.join(_SAMPLERS)}, got {guidance_rule!r}.")
-        model, critic = self.model(), self.critic()
+        if guide is not None and (guidance_scale is not None or t_stopgrad is not None):
+            raise ConfigError("guidance_scale and t_stopgrad are for the critic; a guide that is given has its own.")
+        model, critic = self.model(), self.critic() if guide is None else None
         horizon = horizon or model.horizon
         model.backbone.check_horizon(horizon)
         if critic is not None:
@@ -194,7 +198,8 @@ class DiffuserPipeline(DiffusionPipeline):
         conditions = planning_conditions(model, observations, goals, horizon, num_candidates)
         if self._fast_networks is not None:
             model, critic = self._fast_networks.of_pair(model, critic, horizon, len(conditions.values))
-        guide = self._guide(critic, guidance_scale, num_guide_steps, t_stopgrad, guidance_scaling)
+        if guide is None:
+            guide = self._guide(critic, guidance_scale, num_guide_steps, t_stopgrad, guidance_scaling)
         start = self._start(warm_start, num_warm_start_steps, num_candidates)
         sampler = _SAMPLERS[guidance_rule](self.scheduler, num_inference_steps)
         chain = sampler.chain(model, conditions, _generators(generator), guide, start, noise)

@@ -1,9 +1,11 @@
 """The README of an exported model: what it was trained on, how it scored, and how it is used."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from diffplan.interop.training_recipe import TrainingRecipe
 from diffplan.interop.trajectory_format import TrajectoryFormat
 from diffplan.result import Result
 
@@ -28,6 +30,10 @@ A [Diffuser](https://arxiv.org/abs/2205.09991) model that plans by denoising tra
 |---|---|
 {facts}
 
+## Recipe
+
+{recipe}
+
 ## Scores
 
 {scores}
@@ -39,7 +45,7 @@ from diffplan.interop import DiffuserPipeline
 
 pipeline = DiffuserPipeline.from_pretrained("<this folder>")
 plan = pipeline({call})
-action = plan.actions[:, 0, 0]
+{first}
 ```
 
 {theirs}
@@ -62,12 +68,15 @@ Its guide is about five times as strong as the same `scale` is here, and not in 
 `DiffusersEnv` it normalises all columns with one mean and one deviation, which is wrong for this model."""
 
 
-def model_card(form: TrajectoryFormat, why_not_theirs: str | None, result: Result | None, licence: str) -> str:
+def model_card(
+    form: TrajectoryFormat, why_not_theirs: str | None, recipe: TrainingRecipe, result: Result | None, licence: str
+) -> str:
     """Writes the card.
 
     Args:
         form: The exported trajectory format.
         why_not_theirs: Why diffusers' own pipeline cannot plan with it; None where it can.
+        recipe: What made the weights.
         result: The final evaluation of the run, where there is one.
         licence: Of the weights, as the Hub names it.
     """
@@ -87,6 +96,7 @@ def model_card(form: TrajectoryFormat, why_not_theirs: str | None, result: Resul
         "environment": config.env_id,
         "data": f"{data['name']}: {_DATA.get(str(data['kind']), data['kind'])}",
         "data hash": data.get("sha256", "unknown"),
+        "transitions": f"{data['num_transitions']:,}" if "num_transitions" in data else "unknown",
         "plan": f"{config.horizon} rows, {config.stride} environment steps apart",
         "action and observation columns": f"{config.action_dim} and {config.observation_dim}",
         "normalisation": f"{config.normalizer}, column by column",
@@ -97,15 +107,21 @@ def model_card(form: TrajectoryFormat, why_not_theirs: str | None, result: Resul
     return _CARD.format(
         front_matter=card.to_yaml(),
         title=title,
-        facts="\n".join(f"| {key} | {value} |" for key, value in facts.items()),
+        facts=_rows(facts),
+        recipe=f"| | |\n|---|---|\n{_rows(recipe.facts())}",
         scores=_scores(result),
         call="observations, goals=goals" if goal else "observations",
+        first="action = plan.actions[:, 0, 0]" if config.action_dim else "states = plan.observations[:, 0]",
         theirs=(
             _THEIRS.format(horizon=config.horizon, scale=config.guide_scale)
             if why_not_theirs is None
             else f"diffusers' own `ValueGuidedRLPipeline` cannot plan with it: {why_not_theirs}."
         ),
     )
+
+
+def _rows(facts: Mapping[str, object]) -> str:
+    return "\n".join(f"| {key} | {value} |" for key, value in facts.items())
 
 
 def _eval_results(result: Result | None, data: dict[str, Any]) -> list[EvalResult]:

@@ -7,7 +7,7 @@ from diffusers import DDIMScheduler, DiffusionPipeline, DPMSolverMultistepSchedu
 from diffusers.experimental import ValueGuidedRLPipeline
 
 from diffplan.errors import CheckpointError, ConfigError, HorizonError, TaskMismatchError
-from diffplan.guide import ValueGuide
+from diffplan.guide import AbstractGuide, ValueGuide
 from diffplan.interop import DiffuserPipeline, DiffuserPipelineOutput, DiffusersEnv
 from diffplan.planner.guided_planner import GuidedPlanner
 from diffplan.sampler import SampleShiftSampler
@@ -118,6 +118,39 @@ def test_the_three_rules_steer_differently_and_alike_at_scale_zero(make_pipeline
     assert np.array_equal(unguided[0], unguided[2])
     for index, result in enumerate(guided):
         assert all(np.abs(result - other).max() > 1e-3 for other in [unguided[0], *guided[:index]])
+
+
+class Upwards(AbstractGuide):
+    """Wants the first observation column large, in normalised units."""
+
+    num_steps = 1
+
+    def acts_at(self, timestep):
+        return timestep >= 2
+
+    def shift(self, trajectories, timestep, variance):
+        self.steered.append(int(timestep))
+        towards = torch.zeros_like(trajectories)
+        towards[..., 2] = 1.0
+        return towards
+
+    def values(self, trajectories, timestep):
+        return trajectories[..., 2].mean(dim=1)
+
+
+@pytest.mark.parametrize("maze", [False, True])
+def test_a_guide_that_is_given_steers_and_ranks_in_place_of_the_critic(make_pipeline, observations, maze):
+    pipeline, guide = make_pipeline(maze), Upwards(None)
+    guide.steered = []
+    given = {"num_candidates": 4, "goals": observations.flip(0) if maze else None}
+    before = pipeline(observations, generator=seeded(), **given)
+    plans = pipeline(observations, generator=seeded(), guide=guide, **given)
+    assert guide.steered == [5, 4, 3, 2]
+    assert (plans.trajectories[:, :, 1:-1] != before.trajectories[:, :, 1:-1]).any()
+    assert (np.diff(plans.values, axis=1) <= 0).all()
+    np.testing.assert_allclose(plans.values, plans.trajectories[..., 2].mean(dim=2), atol=1e-6)
+    with pytest.raises(ConfigError, match="a guide that is given has its own"):
+        pipeline(observations, guide=guide, guidance_scale=0.1, **given)
 
 
 @pytest.mark.parametrize("num_steps", [1, 2, 6])

@@ -2,6 +2,7 @@ import yaml
 
 from diffplan.interop import TrajectoryFormat
 from diffplan.interop.model_card import model_card
+from diffplan.interop.training_recipe import TrainingRecipe
 from diffplan.result import Result
 from tests.interop.conftest import HORIZON
 
@@ -30,8 +31,11 @@ def form() -> TrajectoryFormat:
     )
 
 
+RECIPE = TrainingRecipe("diffplan-train seed=7", "abc123", 5000, 7, 360.0, {"torch": "2.0"})
+
+
 def test_it_names_task_data_scores_and_licence_for_people_and_for_the_hub():
-    card = model_card(form(), None, scored(), "apache-2.0")
+    card = model_card(form(), None, RECIPE, scored(), "apache-2.0")
     front = yaml.safe_load(card.split("---")[1])
     assert (front["license"], front["library_name"]) == ("apache-2.0", "diffusers")
     (result,) = front["model-index"][0]["results"]
@@ -40,10 +44,22 @@ def test_it_names_task_data_scores_and_licence_for_people_and_for_the_hub():
     assert "its scores are no D4RL results" in card
     assert "| single_task | 45.0 | 5.0 | 2 | 7 |" in card
     assert "ValueGuidedRLPipeline" in card
+    assert "action = plan.actions[:, 0, 0]" in card
+    assert "| trained by | `diffplan-train seed=7` |" in card
+    assert "| commit | abc123 |" in card
+    assert "| transitions | 10 |" in card
 
 
 def test_it_says_what_is_not_known_and_who_cannot_load_it():
-    card = model_card(form(), "the denoiser has attention", None, "mit")
+    card = model_card(form(), "the denoiser has attention", RECIPE, None, "mit")
     assert "Not evaluated" in card
     assert "cannot plan with it: the denoiser has attention." in card
     assert "model-index" not in card
+
+
+def test_a_model_without_actions_is_used_by_its_states():
+    card = model_card(
+        TrajectoryFormat(0, 4, HORIZON, conditioning="start_and_goal"), "it has none", RECIPE, None, "mit"
+    )
+    assert "states = plan.observations[:, 0]" in card
+    assert "plan.actions" not in card

@@ -45,6 +45,22 @@ def write_video(frames: UInt8[np.ndarray, "frame height width 3"], path: Path, f
         raise
 
 
+def video_bytes(frames: UInt8[np.ndarray, "frame height width 3"], fps: float | int) -> bytes:
+    """Returns what ``write_video`` writes, for a page that holds its videos itself.
+
+    Args:
+        frames: RGB pictures.
+        fps: Pictures per second.
+
+    Raises:
+        ConfigError: there is no picture, or the rate is not positive.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "video.mp4"
+        write_video(frames, path, fps)
+        return path.read_bytes()
+
+
 def tile_videos(
     videos: Sequence[UInt8[np.ndarray, "_ height width 3"]], columns: int | None = None
 ) -> UInt8[np.ndarray, "frame tiled_height tiled_width 3"]:

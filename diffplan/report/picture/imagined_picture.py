@@ -23,7 +23,21 @@ _SIDE, _GAP, _CAPTION, _BREAK, _LEFT, _TOP, _EDGE = 1.3, 0.06, 0.22, 0.16, 0.85,
 
 
 def draw_imagined(renderer: StateRenderer, rollout: Rollout, moments: Sequence[ImaginedMoment], path: Path) -> None:
-    """Draws two rows a decision, the imagined states above those that followed, and writes a PNG file.
+    """Draws what ``imagined_figure`` shows and writes a PNG file.
+
+    Args:
+        renderer: Draws states of the rollout's environment.
+        rollout: The episodes.
+        moments: Decisions to show, at least one.
+        path: PNG file to write, in one piece.
+    """
+    png = io.BytesIO()
+    FigureCanvasAgg(imagined_figure(renderer, rollout, moments)).print_png(png)
+    write_atomically(path, png.getvalue())
+
+
+def imagined_figure(renderer: StateRenderer, rollout: Rollout, moments: Sequence[ImaginedMoment]) -> Figure:
+    """Draws two rows a decision, the imagined states above those that followed.
 
     The place along the track is not in an observation: it is summed up from the velocities, on both sides alike, and
     counted from where the body was at the decision.
@@ -32,7 +46,6 @@ def draw_imagined(renderer: StateRenderer, rollout: Rollout, moments: Sequence[I
         renderer: Draws states of the rollout's environment.
         rollout: The episodes.
         moments: Decisions to show, at least one.
-        path: PNG file to write, in one piece.
     """
     rows = len(moments[0].plan)
     shown = np.unique(np.linspace(0, rows - 1, min(_COLUMNS, rows)).round().astype(int))
@@ -40,7 +53,6 @@ def draw_imagined(renderer: StateRenderer, rollout: Rollout, moments: Sequence[I
     width = _LEFT + len(shown) * (_SIDE + _GAP) - _GAP + _EDGE
     height = _TOP + len(moments) * (pair + _BREAK) - _BREAK + _EDGE
     figure = Figure(figsize=(width, height), dpi=110, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
     for number, moment in enumerate(moments):
         top = height - _TOP - number * (pair + _BREAK)
         imagined, happened = (
@@ -58,9 +70,7 @@ def draw_imagined(renderer: StateRenderer, rollout: Rollout, moments: Sequence[I
                 ax.set_title(
                     "now" if row == 0 else f"+{row} step{'s' if row > 1 else ''}", fontsize=10, color=_MUTED, pad=4
                 )
-    png = io.BytesIO()
-    canvas.print_png(png)
-    write_atomically(path, png.getvalue())
+    return figure
 
 
 def observations_that_followed(rollout: Rollout, moment: ImaginedMoment) -> Float64[np.ndarray, "row observation"]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from diffplan.errors import ConfigError
-from diffplan.report.picture.episode_video import tile_videos, write_video
+from diffplan.report.picture.episode_video import tile_videos, video_bytes, write_video
 
 
 def decoded(path):
@@ -59,6 +59,12 @@ def test_what_cannot_be_a_video_is_refused(tmp_path, frames, fps, message):
     with pytest.raises(ConfigError, match=message):
         write_video(brightening(frames), tmp_path / "v.mp4", fps=fps)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_bytes_are_what_the_file_would_hold(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    write_video(frames, tmp_path / "video.mp4", fps=10)
+    assert video_bytes(frames, fps=10) == (tmp_path / "video.mp4").read_bytes()
 
 
 def test_tiles_keep_their_pictures_and_short_episodes_hold_their_last_one():
