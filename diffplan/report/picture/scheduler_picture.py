@@ -1,6 +1,7 @@
 """The schedulers guide as a picture: score and plan quality against steps, network calls and seconds."""
 
 import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ _COLOURS = (
 _MARKERS = "osD^vP*X<>"
 # How far apart neighbouring schedulers stand at one place of a logarithmic axis.
 _DODGE = 1.025
+_MOST_COLUMNS = 6
 # A panel shows at least this share of its middle value to either side.
 _SHARE_SHOWN = 0.25
 
@@ -74,7 +76,8 @@ def draw_schedulers(cells: Sequence[SchedulerCell], path: Path, title: str) -> N
         ax.set_axis_off()
     figure.suptitle(f"{title} · {len(cells[0].scores)} episodes a point", fontsize=12, color=_INK)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=9, frameon=False)
+    columns = math.ceil(len(labels) / math.ceil(len(labels) / _MOST_COLUMNS))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=9, frameon=False)
     png = io.BytesIO()
     canvas.print_png(png)
     write_atomically(path, png.getvalue())

@@ -12,7 +12,7 @@ from diffplan.report.table.scheduler_cell import SchedulerCell
 _WORDS = {
     "through_walls": "share of plans through walls",
     "tracking_error": "metres between plan and path",
-    "first_step_error": "error of the first planned step, standard deviations",
+    "first_step_error": "first planned step's error, standard deviations",
     "plan_value": "critic's value of the plans",
 }
 
