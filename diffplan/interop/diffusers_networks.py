@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from diffusers import ModelMixin, UNet1DModel
@@ -30,7 +31,13 @@ _UNET = {
 _DENOISER = {"mid_block_type": "MidResTemporalBlock1D", "out_block_type": "OutConv1DBlock"}
 _CRITIC = {"mid_block_type": "ValueFunctionMidBlock1D", "out_block_type": "ValueFunction"}
 
+# Of every model in use: what our form of it was made of, and that form.
+_FORMS: WeakKeyDictionary[nn.Module, tuple[dict[str, Any], list[nn.Parameter], Any]] = WeakKeyDictionary()
 _DEFAULTS = inspect.signature(UNet1DModel.__init__).parameters
+
+
+class _ShapeError(Exception):
+    """Weights of another shape than the network's."""
 
 
 def denoiser_model(network: AbstractBackbone, horizon: int) -> UNet1DModel | DenoiserModel:
@@ -118,7 +125,7 @@ def backbone_of(model: ModelMixin) -> TemporalUnet:
     _check_class(model, "denoiser")
     check_denoiser_config(model.config)
     weights = _ours(model, denoiser_layers(len(model.config.down_block_types)))
-    return _sharing(TemporalUnet(**denoiser_settings(weights)), weights, model)
+    return _sharing(TemporalUnet, denoiser_settings(weights), weights, model)
 
 
 def critic_backbone_of(model: ModelMixin, horizon: int) -> ValueUnet:
@@ -137,10 +144,12 @@ def critic_backbone_of(model: ModelMixin, horizon: int) -> ValueUnet:
     _check_class(model, "critic")
     check_critic_config(model.config)
     weights = _ours(model, critic_layers(len(model.config.down_block_types)))
-    network = ValueUnet(**critic_settings(weights, horizon))
-    if network.head[0].weight.shape != weights["head.0.weight"].shape:
-        raise CheckpointError(f"the critic cannot judge plans of {horizon} rows; its head was made for shorter ones.")
-    return _sharing(network, weights, model)
+    try:
+        return _sharing(ValueUnet, critic_settings(weights, horizon), weights, model)
+    except _ShapeError:
+        raise CheckpointError(
+            f"the critic cannot judge plans of {horizon} rows; its head was made for shorter ones."
+        ) from None
 
 
 def check_denoiser_config(config: Mapping[str, Any]) -> None:
@@ -184,11 +193,22 @@ def _ours(model: nn.Module, layers: list) -> dict[str, Tensor]:
         raise CheckpointError(f"the networks here have no layer for {error}.") from error
 
 
-def _sharing(network: Any, parameters: Mapping[str, Tensor], model: nn.Module) -> Any:
-    """Puts the model's parameters, themselves, where the network's were."""
-    network.requires_grad_(next(model.parameters()).requires_grad)
-    network.load_state_dict(dict(parameters), assign=True)
-    return network.to(next(model.parameters()).device).train(model.training)
+def _sharing(kind: type, settings: dict[str, Any], parameters: Mapping[str, Tensor], model: nn.Module) -> Any:
+    """Returns a network of ours on the model's parameters, themselves; the same one while these are the same."""
+    own = list(model.parameters())
+    network: Any
+    known_settings, known, network = _FORMS.get(model, (None, [], None))
+    if known_settings != settings or len(known) != len(own) or any(a is not b for a, b in zip(known, own, strict=True)):
+        # Its first weights are drawn for nothing; whoever seeded PyTorch is not to notice.
+        with torch.random.fork_rng(devices=[]):
+            network = kind(**settings)
+        shapes = {name: value.shape for name, value in network.state_dict().items()}
+        if shapes != {name: value.shape for name, value in parameters.items()}:
+            raise _ShapeError
+        network.requires_grad_(own[0].requires_grad)
+        network.load_state_dict(dict(parameters), assign=True)
+        _FORMS[model] = (settings, own, network)
+    return network.to(own[0].device).train(model.training)
 
 
 @torch.no_grad()

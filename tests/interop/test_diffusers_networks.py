@@ -115,6 +115,22 @@ def test_our_form_of_a_model_holds_its_very_weights():
     torch.testing.assert_close(ours(torch.ones(1, 8, 6), torch.tensor([0])), before + 1.0)
 
 
+def test_our_form_of_a_model_is_made_once_and_costs_no_random_numbers():
+    model = denoiser_model(TemporalUnet(4, 8, (1, 2)), 8)
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    form = backbone_of(model)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert backbone_of(model) is form
+    assert backbone_of(denoiser_model(TemporalUnet(4, 8, (1, 2)), 8)) is not form
+    other = torch.nn.Parameter(torch.zeros_like(model.mid_block.resnets[0].time_emb.bias))
+    model.mid_block.resnets[0].time_emb.bias = other
+    assert any(parameter is other for parameter in backbone_of(model).parameters())
+    critic = critic_model(ValueUnet(4, 8, 32, (1, 8)), ZERO, ONE)
+    assert critic_backbone_of(critic, 8) is critic_backbone_of(critic, 8)
+    assert critic_backbone_of(critic, 4 * 2).horizon == 8
+
+
 def test_a_critic_of_longer_plans_than_its_head_takes_is_refused():
     critic = critic_model(ValueUnet(6, 8, 8, (1, 8)), ZERO, ONE)
     with pytest.raises(CheckpointError, match="cannot judge plans of 32 rows"):
