@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+# Before PyTorch is imported: tests run side by side, and threads that wait for a core take longer than none.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).parents[1]
 TINY = (
     "experiment=quickstart",

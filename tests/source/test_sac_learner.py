@@ -1,5 +1,6 @@
 import io
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -66,7 +67,9 @@ def test_nothing_is_learned_before_its_time(env):
         np.testing.assert_array_equal(weights, before[name])
 
 
-def test_global_random_states_are_put_back(env):
+def test_global_random_states_are_put_back(env, request):
+    request.addfinalizer(partial(torch.set_num_threads, torch.get_num_threads()))
+    torch.set_num_threads(2)
     states = np.random.get_state()[1].copy(), torch.get_rng_state(), torch.get_num_threads()
     with private_random_state():
         play(env, SacLearner(SETTINGS), [0])
