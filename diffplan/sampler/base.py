@@ -57,9 +57,8 @@ class AbstractSampler(ABC):
 
     def timesteps(self, start: WarmStart | None = None) -> list[int]:
         """The trained timestep of every call of the network, from noise or from where a warm start begins."""
-        process = copy.deepcopy(self._process)
-        calls = process.start(self.num_inference_steps if start is None else start.num_steps)
-        return [process.timesteps[call] for call in calls]
+        calls = self._process.calls(self.num_inference_steps if start is None else start.num_steps)
+        return [self._process.timesteps[call] for call in calls]
 
     def sample(
         self,

@@ -93,13 +93,18 @@ class ReverseProcess:
         if is_guided and hasattr(self.scheduler, "disable_corrector"):
             # UniPC corrects a sample by going there again from the one before, without what a guide added.
             self.scheduler.disable_corrector = list(range(len(self)))
-        # Where a timestep is asked about twice, its step begins the second time.
-        entries = [i for i, t in enumerate(self.timesteps) if i + 1 == len(self) or self.timesteps[i + 1] != t]
-        self._first = entries[-num_steps]
+        calls = self.calls(num_steps)
+        self._first = calls.start
         self.__dict__.pop("_beginnings", None)
         if hasattr(self.scheduler, "set_begin_index"):
             self.scheduler.set_begin_index(self._first)
-        return range(self._first, len(self))
+        return calls
+
+    def calls(self, num_steps: int) -> range:
+        """The numbers of the calls of the last ``num_steps`` steps, between 1 and all."""
+        # Where a timestep is asked about twice, its step begins the second time.
+        entries = [i for i, t in enumerate(self.timesteps) if i + 1 == len(self) or self.timesteps[i + 1] != t]
+        return range(entries[-num_steps], len(self))
 
     def noised(self, clean: Trajectories, noise: Trajectories, call: int) -> Trajectories:
         """Returns clean trajectories at the level of a call."""

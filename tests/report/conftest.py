@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,24 @@ CONFIG = {
     "trainer": {"max_steps": 100},
 }
 VERSIONS = {"diffplan": "0.1.0", "commit": "aaaaaaaaaaaa", "torch": "2.13.0"}
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text of a page."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
 
 
 def make_episodes(

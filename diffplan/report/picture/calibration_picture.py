@@ -1,19 +1,17 @@
 """The critic's values against the returns that followed, as a picture."""
 
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-from diffplan.atomic_write import write_atomically
 from diffplan.env.value_calibration import ValueCalibration
+from diffplan.report.picture.figure_file import write_figure
 from diffplan.return_target import ReturnTarget
 
 _INK, _GRID, _CUT, _IDENTITY = "#22262e", "#e4e4df", "#c9ccd2", "#d64541"
@@ -32,7 +30,6 @@ def draw_calibration(calibration: ValueCalibration, target: ReturnTarget, path: 
         path: PNG file to write, in one piece.
     """
     figure = Figure(figsize=(6.0, 5.6), dpi=130, facecolor="white", layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     ax = figure.subplots()
     low, high = _limits(calibration)
     values, returns, counted = calibration.values, calibration.returns, calibration.counted
@@ -62,9 +59,7 @@ def draw_calibration(calibration: ValueCalibration, target: ReturnTarget, path: 
     ax.plot([low, high], [low, high], color=_IDENTITY, linewidth=1.2, zorder=3)
     _label(figure, ax, calibration, target)
     ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    png = io.BytesIO()
-    canvas.print_png(png)
-    write_atomically(path, png.getvalue())
+    write_figure(figure, path)
 
 
 def _limits(calibration: ValueCalibration) -> tuple[float, float]:

@@ -1,19 +1,17 @@
 """What was imagined beside what happened, as rendered states."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from diffplan.atomic_write import write_atomically
 from diffplan.env.moments import ImaginedMoment
 from diffplan.env.rollout import Rollout
 from diffplan.env.state_renderer import StateRenderer
+from diffplan.report.picture.figure_file import write_figure
 
 _INK, _MUTED, _PLAN, _DONE, _OVER = "#22262e", "#6b7280", "#3468c0", "#ef8a2b", "#f0f0ec"
 _COLUMNS = 8
@@ -31,9 +29,7 @@ def draw_imagined(renderer: StateRenderer, rollout: Rollout, moments: Sequence[I
         moments: Decisions to show, at least one.
         path: PNG file to write, in one piece.
     """
-    png = io.BytesIO()
-    FigureCanvasAgg(imagined_figure(renderer, rollout, moments)).print_png(png)
-    write_atomically(path, png.getvalue())
+    write_figure(imagined_figure(renderer, rollout, moments), path)
 
 
 def imagined_figure(renderer: StateRenderer, rollout: Rollout, moments: Sequence[ImaginedMoment]) -> Figure:

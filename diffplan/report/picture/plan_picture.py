@@ -1,21 +1,18 @@
 """Plans against the maze: what was imagined, what was done, one small picture per episode."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from diffplan.atomic_write import write_atomically
 from diffplan.env.maze_layout import MazeLayout
 from diffplan.env.rollout import Rollout
 from diffplan.errors import ConfigError
+from diffplan.report.picture.figure_file import write_figure
 from diffplan.report.picture.maze_axes import GOAL, INK, TIME, draw_goal, draw_maze, draw_path, draw_start, visible_part
 
 _PANEL_INCHES = 2.3
@@ -41,9 +38,7 @@ def draw_plans(
     Raises:
         ConfigError: fewer than one panel was asked for, or scores and episodes differ in number.
     """
-    png = io.BytesIO()
-    FigureCanvasAgg(plans_figure(layout, rollout, scores, max_plans)).print_png(png)
-    write_atomically(path, png.getvalue())
+    write_figure(plans_figure(layout, rollout, scores, max_plans), path)
 
 
 def plans_figure(
@@ -111,12 +106,7 @@ def _draw_legend(figure: Figure, columns: int, *, has_plans: bool, has_goal: boo
         goal.set(markerfacecolor=GOAL, markeredgecolor="white")
         handles.append(goal)
     if has_plans:
-        handles.insert(0, Line2D([], [], color=_at(TIME, 0.0), linewidth=3.4, label="plan, first row"))
-        handles.insert(1, Line2D([], [], color=_at(TIME, 1.0), linewidth=3.4, label="plan, last row"))
+        handles.insert(0, Line2D([], [], color=TIME(0.0), linewidth=3.4, label="plan, first row"))
+        handles.insert(1, Line2D([], [], color=TIME(1.0), linewidth=3.4, label="plan, last row"))
     entries = len(handles) if columns > 2 else 2
     figure.legend(handles=handles, loc="outside lower center", ncols=entries, frameon=False, fontsize=8.5)
-
-
-def _at(colours: Colormap, place: float) -> tuple[float, float, float, float]:
-    red, green, blue, alpha = colours(place)
-    return (red, green, blue, alpha)

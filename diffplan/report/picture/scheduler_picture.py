@@ -1,6 +1,5 @@
 """The schedulers guide as a picture: score and plan quality against steps, network calls and seconds."""
 
-import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from diffplan.atomic_write import write_atomically
+from diffplan.report.picture.figure_file import write_figure
 from diffplan.report.table.scheduler_cell import SchedulerCell
 from diffplan.report.table.scheduler_table import quality_names, quality_words
 
@@ -67,7 +65,6 @@ def draw_schedulers(cells: Sequence[SchedulerCell], path: Path, title: str) -> N
     qualities = [_quality(name) for name in quality_names(cells)]
     rows = 1 + bool(qualities)
     figure = Figure(figsize=(12.0, 4.4 if rows == 1 else 7.6), dpi=110, facecolor="white", layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     panels = [(_STEPS, _SCORE), (_CALLS, _SCORE), (_SECONDS, _SCORE), *((_STEPS, quality) for quality in qualities)]
     axes = list(np.atleast_2d(figure.subplots(rows, 3)).flat)
     for ax, (x, y) in zip(axes, panels, strict=False):
@@ -78,9 +75,7 @@ def draw_schedulers(cells: Sequence[SchedulerCell], path: Path, title: str) -> N
     handles, labels = axes[0].get_legend_handles_labels()
     columns = math.ceil(len(labels) / math.ceil(len(labels) / _MOST_COLUMNS))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=9, frameon=False)
-    png = io.BytesIO()
-    canvas.print_png(png)
-    write_atomically(path, png.getvalue())
+    write_figure(figure, path)
 
 
 def _quality(name: str) -> _Axis:

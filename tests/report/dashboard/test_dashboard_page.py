@@ -2,7 +2,6 @@ import base64
 import re
 import shutil
 import subprocess
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -15,29 +14,11 @@ from diffplan.report.dashboard.dashboard_selection import DashboardSelection
 from diffplan.report.dashboard.dashboard_unfinished import UnfinishedRun
 from diffplan.report.picture.episode_video import write_video
 from diffplan.report.result_folder import ResultFolder, read_results
-from tests.report.conftest import make_episodes, make_result, stored, write_result
+from tests.report.conftest import Page, make_episodes, make_result, stored, write_result
 
 HOSTILE = '<script>alert("1")</script><img src=x onerror=alert(2)>\'"&'
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
-
-
-class Page(HTMLParser):
-    """Tags, attributes and text of a page."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.tags, self.text = [], ""
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_data(self, data):
-        self.text += data
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 def leave_run(folder, dim, seed, media=True, name="quick", **facts):

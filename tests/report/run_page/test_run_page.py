@@ -1,6 +1,5 @@
 import base64
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -10,26 +9,9 @@ from diffplan.errors import ConfigError
 from diffplan.logger.csv_logger import CsvLogger
 from diffplan.report.picture.episode_video import write_video
 from diffplan.report.run_page.run_page import write_run_page
+from tests.report.conftest import Page
 
 HOSTILE = '<script>alert("1")</script><img src=x onerror=alert(2)>\'"&'
-
-
-class Page(HTMLParser):
-    """Tags, attributes and text of a page."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.tags, self.text = [], ""
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_data(self, data):
-        self.text += data
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 def logged_run(tmp_path, name="quick_start", protocol="single_task", steps=(100, 200)):
