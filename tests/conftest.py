@@ -44,7 +44,7 @@ class TrainCommand:
         paths = [f"paths.output_dir={self.folder}/runs", f"paths.data_dir={self.folder}/data"]
         flags = [override for override in overrides if override.startswith("-")]
         values = [override for override in overrides if not override.startswith("-")]
-        return [sys.executable, "-m", "diffplan.train", *flags, *(TINY if tiny else ()), *paths, *values]
+        return [sys.executable, "-m", "diffplan.cli.train", *flags, *(TINY if tiny else ()), *paths, *values]
 
     def __call__(self, *overrides: str, tiny: bool = True, **options) -> subprocess.CompletedProcess:
         options = {"capture_output": True, "text": True, "timeout": 200, "env": self.environment, "cwd": ROOT} | options

@@ -1,4 +1,4 @@
-"""One name, three places: the yaml, the file and the class; and how long files and functions may be."""
+"""One name, two places: the yaml and the class; and how long files and functions may be."""
 
 import ast
 import re
@@ -12,6 +12,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "diffplan"
 FILES = sorted(PACKAGE.rglob("*.py"))
 YAMLS = sorted((ROOT / "conf").rglob("*.yaml"))
+CHOSEN = {
+    "AbstractBackbone", "AbstractConditioning", "AbstractGuide", "AbstractNormalizer", "AbstractPlanner",
+    "AbstractSampler", "AbstractSource", "AbstractTrajectoryModule",
+}  # fmt: skip
 BANNED_FOLDERS = {"utils", "util", "common", "helpers", "helper", "misc", "core", "lib", "tools"}
 # Written in pieces, so that this file does not find itself.
 BANNED_TEXT = re.compile("|".join([r"(?<!\w)/wo" + r"rk/", r"/tmp/br" + "ief", r"(?<![\w/])sha" + r"red/"]))
@@ -27,22 +31,6 @@ def plain(name: str) -> str:
 
 def public_classes(tree: ast.Module) -> list[ast.ClassDef]:
     return [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
-
-
-def is_record(node: ast.ClassDef) -> bool:
-    """A frozen dataclass or Protocol may stand beside the function that returns or takes it."""
-    decorated = any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list)
-    return decorated or any(ast.unparse(base).startswith("Protocol") for base in node.bases)
-
-
-def naming_violations(path: Path) -> list[str]:
-    tree = ast.parse(path.read_text())
-    classes = [node.name for node in public_classes(tree) if not is_record(node)]
-    if path.stem == "errors":
-        return []
-    if path.stem == "base":
-        return [f"{path.name} holds {name}" for name in classes if not name.startswith("Abstract")]
-    return [f"{path.name} holds {name}" for name in classes if plain(name) != plain(path.stem)]
 
 
 def function_lengths(path: Path) -> dict[str, int]:
@@ -64,59 +52,55 @@ def targets(node) -> list[str]:
     return own + [target for value in node.values() for target in targets(value)]
 
 
-@pytest.mark.parametrize("path", FILES, ids=relative)
-def test_a_public_class_is_named_after_its_file(path):
-    assert naming_violations(path) == []
+def implementations(package: Path) -> dict[str, str]:
+    """Concrete classes of abstract ones that are chosen in ``conf``: name and file."""
+    found = {}
+    for path in sorted(package.rglob("*.py")):
+        for node in public_classes(ast.parse(path.read_text())):
+            bases = {ast.unparse(base) for base in node.bases}
+            if bases & CHOSEN and "ABC" not in bases:
+                found[node.name] = relative(path)
+    return found
 
 
-def test_a_class_with_another_name_is_caught(tmp_path):
-    (tmp_path / "value_guide.py").write_text("class ValueGuide:\n    pass\n\n\nclass Guide:\n    pass\n")
-    assert naming_violations(tmp_path / "value_guide.py") == ["value_guide.py holds Guide"]
+def test_the_stem_of_a_yaml_names_its_class():
+    checked = 0
+    for path in YAMLS:
+        target = str((yaml.safe_load(path.read_text()) or {}).get("_target_", ""))
+        # A task's yaml is named by its D4RL id.
+        if target.startswith("diffplan.") and path.parent.name != "task":
+            # A preset of a class begins with a word of its own: `fast_guided_planner`.
+            assert plain(path.stem).endswith(plain(target.rpartition(".")[2])), path
+            checked += 1
+    assert checked > 15
 
 
-def test_every_target_in_conf_names_a_class_after_its_module():
+def test_every_target_in_conf_is_where_it_is_said_to_be():
     own = {target for path in YAMLS for target in targets(yaml.safe_load(path.read_text()))}
     own = {target for target in own if target.startswith("diffplan.")}
     assert len(own) > 15
     for target in own:
         module, _, name = target.rpartition(".")
-        assert plain(module.rpartition(".")[2]) == plain(name), target
-        assert (ROOT / f"{module.replace('.', '/')}.py").is_file(), target
-
-
-def test_every_yaml_of_a_class_is_named_after_it():
-    for path in YAMLS:
-        content = yaml.safe_load(path.read_text()) or {}
-        target = content.get("_target_", "")
-        group = path.parent.name
-        if target.startswith(f"diffplan.{group}.") and (PACKAGE / group / "base.py").exists():
-            # A preset of a class begins with a word of its own: `fast_guided_planner`.
-            assert plain(path.stem).endswith(plain(target.rpartition(".")[2])), path
+        tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text())
+        assert name in {node.name for node in public_classes(tree)}, target
 
 
 def test_every_implementation_has_a_yaml():
-    missing = []
-    for path in FILES:
-        group = path.parent.name
-        if group in ("logger",) or not (ROOT / "conf" / group).is_dir():
-            continue
-        for node in public_classes(ast.parse(path.read_text())):
-            bases = [ast.unparse(base) for base in node.bases]
-            is_implementation = any(base.startswith("Abstract") for base in bases) and "ABC" not in bases
-            if is_implementation and not (ROOT / "conf" / group / f"{path.stem}.yaml").is_file():
-                missing.append(relative(path))
-    assert missing == []
+    stems = {plain(path.stem) for path in YAMLS}
+    found = implementations(PACKAGE)
+    assert {"MeanShiftSampler", "LimitsNormalizer", "StartAndGoal", "WaypointPlanner", "D4RLSource"} <= found.keys()
+    assert [name for name in found if plain(name) not in stems] == []
 
 
 def test_no_folder_has_a_name_that_says_nothing():
     folders = {path.parent.name for path in FILES} | {path.parent.name for path in YAMLS}
-    assert "backbone" in folders
+    assert "method" in folders
     assert folders & BANNED_FOLDERS == set()
 
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
-def test_a_file_stays_within_300_lines_and_its_functions_within_50(path):
-    assert len(path.read_text().splitlines()) <= 300
+def test_a_file_stays_within_400_lines_and_its_functions_within_50(path):
+    assert len(path.read_text().splitlines()) <= 400
     assert {name: length for name, length in function_lengths(path).items() if length > 50} == {}
 
 

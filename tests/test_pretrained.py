@@ -8,8 +8,9 @@ import torch
 import yaml
 from diffusers import DDIMScheduler
 
-from diffplan.env import MazeLayout, make_env
-from diffplan.interop import DiffuserPipeline
+from diffplan.env.make_env import make_env
+from diffplan.env.maze2d.maze_layout import MazeLayout
+from diffplan.interop.diffuser_pipeline import DiffuserPipeline
 
 PRETRAINED = Path(__file__).parent.parent / "notebooks" / "pretrained"
 FOLDERS = sorted(path for path in PRETRAINED.iterdir() if path.is_dir())

@@ -8,8 +8,8 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from diffplan.paths import CONF_DIR
-from diffplan.resolvers import register_resolvers
+from diffplan.config.paths import CONF_DIR
+from diffplan.config.resolvers import register_resolvers
 from diffplan.sweep.expansion import expand_sweep
 from diffplan.sweep.sweep_file import SweepFile
 

@@ -73,7 +73,7 @@ def test_the_wheel_holds_every_config_and_no_test(wheel):
 
 
 def test_the_installation_under_test_is_the_one_imported(installed, tmp_path):
-    code = "import diffplan, diffplan.paths; print(diffplan.__file__); print(diffplan.paths.CONF_DIR)"
+    code = "import diffplan, diffplan.config.paths; print(diffplan.__file__); print(diffplan.config.paths.CONF_DIR)"
     package, conf = run(tmp_path, str(installed / "python"), "-c", code).stdout.split()
     home = ROOT if "editable" in str(installed) else installed.parent
     assert Path(package).is_relative_to(home)
@@ -95,7 +95,9 @@ def test_the_commands_explain_themselves_from_any_folder(installed, tmp_path):
 @pytest.mark.parametrize("way", ["script", "module"])
 def test_a_run_from_another_folder_trains_and_is_evaluated(installed, tmp_path, way):
     command = (
-        [str(installed / "diffplan-train")] if way == "script" else [str(installed / "python"), "-m", "diffplan.train"]
+        [str(installed / "diffplan-train")]
+        if way == "script"
+        else [str(installed / "python"), "-m", "diffplan.cli.train"]
     )
     result = run(tmp_path, *command, *QUICK)
     assert result.returncode == 0, result.stderr

@@ -1,13 +1,26 @@
-"""Plays whole episodes and keeps what D4RL keeps of every step."""
+"""What a stochastic policy decides."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import gymnasium
 import numpy as np
 from jaxtyping import Float32, Shaped
 
-from diffplan.env.policy_action import PolicyAction
+
+@dataclass(frozen=True)
+class PolicyAction:
+    """One sampled action.
+
+    Attributes:
+        action: Actuator commands in [-1, 1].
+        log_probability: Logarithm of the policy's density at the action.
+    """
+
+    action: Float32[np.ndarray, " action"]
+    log_probability: float
+
 
 Row = dict[str, Shaped[np.ndarray, "..."]]
 Rows = dict[str, Shaped[np.ndarray, "_ ..."]]

@@ -13,10 +13,10 @@ MAZE2D_EPISODE_STEPS = {"open": 150, "umaze": 300, "medium": 600, "large": 800}
 
 # D4RL's names for the bodies, and where they are.
 _LOCOMOTION = {
-    "hopper": "diffplan.env.hopper:Hopper",
-    "walker2d": "diffplan.env.walker2d:Walker2d",
-    "halfcheetah": "diffplan.env.half_cheetah:HalfCheetah",
-    "ant": "diffplan.env.ant:Ant",
+    "hopper": "diffplan.env.locomotion.bodies:Hopper",
+    "walker2d": "diffplan.env.locomotion.bodies:Walker2d",
+    "halfcheetah": "diffplan.env.locomotion.bodies:HalfCheetah",
+    "ant": "diffplan.env.locomotion.bodies:Ant",
 }
 _LOCOMOTION_DATA = ("random", "medium", "medium-replay", "medium-expert", "expert", "full-replay")
 _LOCOMOTION_EPISODE_STEPS = 1000
@@ -40,7 +40,7 @@ def register_environments() -> None:
             if env_id not in gymnasium.registry:
                 gymnasium.register(
                     id=env_id,
-                    entry_point="diffplan.env.maze2d:Maze2D",
+                    entry_point="diffplan.env.maze2d.maze2d:Maze2D",
                     max_episode_steps=max_episode_steps,
                     kwargs={"maze": maze, "reward": reward},
                 )

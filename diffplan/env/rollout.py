@@ -10,12 +10,11 @@ from jaxtyping import Bool, Float, Float64, Int64, UInt8
 
 from diffplan.env.episodes import Episodes
 from diffplan.env.make_env import make_env
-from diffplan.env.moments import ImaginedMoment
-from diffplan.env.planner import Planner
 from diffplan.env.score import latched_returns
-from diffplan.env.watched_planner import WatchedPlanner
+from diffplan.env.watched_planner import ImaginedMoment, WatchedPlanner
 from diffplan.errors import ConfigError
-from diffplan.return_target import ReturnTarget
+from diffplan.method.critic import ReturnTarget
+from diffplan.planner.base import Planner
 
 PROTOCOLS = ("single_task", "multi2d")
 _MOST_MOMENTS = 4

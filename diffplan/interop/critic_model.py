@@ -5,8 +5,8 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.models.unets.unet_1d import UNet1DOutput
 from einops import rearrange
 
-from diffplan.backbone import ValueUnet
-from diffplan.shapes import Features, Timesteps
+from diffplan.method.network.value_unet import ValueUnet
+from diffplan.method.shapes import Features, Timesteps
 
 
 class CriticModel(ModelMixin, ConfigMixin):

@@ -9,18 +9,20 @@ from diffusers.utils import is_accelerate_available
 from jaxtyping import Float
 from torch import Tensor
 
-from diffplan.critic import TrajectoryCritic
 from diffplan.errors import CheckpointError, ConfigError
-from diffplan.guide import AbstractGuide, NoGuide, ValueGuide
 from diffplan.interop.diffuser_pipeline_output import DiffuserPipelineOutput
 from diffplan.interop.diffusers_networks import backbone_of, critic_backbone_of
 from diffplan.interop.fast_networks import FastNetworks
 from diffplan.interop.pipeline_folder import local_folder, write_index
 from diffplan.interop.planning_conditions import Observations, planning_conditions
 from diffplan.interop.trajectory_format import TrajectoryFormat
-from diffplan.model import TrajectoryModel
-from diffplan.sampler import AbstractSampler, DiffusersPipelineSampler, MeanShiftSampler, SampleShiftSampler, WarmStart
-from diffplan.shapes import Trajectories
+from diffplan.method.critic import TrajectoryCritic
+from diffplan.method.guide import AbstractGuide, NoGuide, ValueGuide
+from diffplan.method.model import TrajectoryModel
+from diffplan.method.sampler.base import AbstractSampler, WarmStart
+from diffplan.method.sampler.diffusers_pipeline_sampler import DiffusersPipelineSampler
+from diffplan.method.sampler.guided_samplers import MeanShiftSampler, SampleShiftSampler
+from diffplan.method.shapes import Trajectories
 
 _SAMPLERS: dict[str, type[AbstractSampler]] = {
     "sample_shift": SampleShiftSampler,

@@ -7,8 +7,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from diffplan.model import TrajectoryModel
-from diffplan.shapes import Trajectories
+from diffplan.method.model import TrajectoryModel
+from diffplan.method.shapes import Trajectories
 
 
 @dataclass

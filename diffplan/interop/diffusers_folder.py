@@ -10,13 +10,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from diffplan.checkpoint import read_tensors
 from diffplan.errors import CheckpointError
 from diffplan.interop.diffusers_networks import check_critic_config, check_denoiser_config
 from diffplan.interop.imported_weights import ImportedWeights
 from diffplan.interop.layer_names import critic_layers, denoiser_layers, translate
 from diffplan.interop.original_state import Kind
 from diffplan.interop.trajectory_format import TrajectoryFormat
+from diffplan.training.checkpoint import read_tensors
 
 _SUBFOLDER = {"denoiser": "unet", "critic": "value_function"}
 _OWN = {"denoiser": "DenoiserModel", "critic": "CriticModel"}

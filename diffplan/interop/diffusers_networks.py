@@ -9,12 +9,14 @@ import torch
 from diffusers import ModelMixin, UNet1DModel
 from torch import Tensor, nn
 
-from diffplan.backbone import AbstractBackbone, TemporalUnet, ValueUnet
 from diffplan.errors import CheckpointError
 from diffplan.interop.critic_model import CriticModel
 from diffplan.interop.denoiser_model import DenoiserModel
 from diffplan.interop.layer_names import critic_layers, denoiser_layers, translate
 from diffplan.interop.network_shape import critic_settings, denoiser_settings
+from diffplan.method.network.base import AbstractBackbone
+from diffplan.method.network.temporal_unet import TemporalUnet
+from diffplan.method.network.value_unet import ValueUnet
 
 # ``UNet1DModel`` has these built in, wherever it is not the embedding or the output block.
 _KERNEL_SIZE = 5

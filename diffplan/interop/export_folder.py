@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
-from diffplan.critic import TrajectoryCritic, check_pair
 from diffplan.errors import CheckpointError
 from diffplan.interop.diffuser_pipeline import DiffuserPipeline
 from diffplan.interop.diffusers_networks import critic_model, denoiser_model, why_no_unet
 from diffplan.interop.trajectory_format import TrajectoryFormat
-from diffplan.model import TrajectoryModel
+from diffplan.method.critic import TrajectoryCritic, check_pair
+from diffplan.method.model import TrajectoryModel
 
 # Sums taken in another order, through some thirty layers in single precision.
 _TOLERANCE = 1e-4

@@ -3,9 +3,9 @@ from typing import Any
 
 from torch import nn
 
-from diffplan.backbone.planning_network import Network, for_planning
-from diffplan.critic import TrajectoryCritic
-from diffplan.model import TrajectoryModel
+from diffplan.method.critic import TrajectoryCritic
+from diffplan.method.model import TrajectoryModel
+from diffplan.method.network.fast.planning_network import Network, for_planning
 
 
 class FastNetworks:

@@ -7,7 +7,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from diffplan.interop.training_recipe import TrainingRecipe
 from diffplan.interop.trajectory_format import TrajectoryFormat
-from diffplan.result import Result
+from diffplan.run.result import Result
 
 _DATA = {
     "d4rl": "D4RL's own data",

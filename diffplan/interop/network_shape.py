@@ -6,8 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
-from diffplan.backbone import TemporalUnet, ValueUnet
 from diffplan.errors import CheckpointError, DiffplanError
+from diffplan.method.network.temporal_unet import TemporalUnet
+from diffplan.method.network.value_unet import ValueUnet
 
 
 def denoiser_settings(weights: Mapping[str, Tensor]) -> dict[str, Any]:

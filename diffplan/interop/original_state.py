@@ -7,10 +7,10 @@ from typing import Literal
 
 from torch import Tensor
 
-from diffplan.checkpoint import read_tensors
 from diffplan.errors import CheckpointError
 from diffplan.interop.imported_weights import ImportedWeights
 from diffplan.interop.layer_names import critic_layers, denoiser_layers, translate
+from diffplan.training.checkpoint import read_tensors
 
 Kind = Literal["denoiser", "critic"]
 

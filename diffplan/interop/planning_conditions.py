@@ -5,9 +5,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diffplan.conditioning import Conditions
 from diffplan.errors import ConfigError
-from diffplan.model import TrajectoryModel
+from diffplan.method.conditioning import Conditions
+from diffplan.method.model import TrajectoryModel
 
 Observations = Float[np.ndarray, "*env observation"] | Float[Tensor, "*env observation"]
 

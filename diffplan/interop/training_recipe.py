@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from diffplan.errors import CheckpointError
-from diffplan.result import Result
+from diffplan.run.result import Result
 
 # A folder of one machine in front of a file's name, and settings that only say where things lie.
 _FOLDERS = re.compile(r"(?<![^\s=,:\[\"'])(?:~|[A-Za-z]:)?[/\\](?:[^/\\,\[\]\"']+[/\\])*")

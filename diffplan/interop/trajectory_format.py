@@ -7,13 +7,13 @@ from diffusers.configuration_utils import register_to_config
 from jaxtyping import Float
 from torch import Tensor
 
-from diffplan.conditioning import AbstractConditioning, FirstState, StartAndGoal
 from diffplan.errors import CheckpointError, TaskMismatchError
-from diffplan.model import TrajectoryModel
-from diffplan.normalizer import AbstractNormalizer, GaussianNormalizer, LimitsNormalizer
-from diffplan.return_target import ReturnTarget
-from diffplan.scheduler import prediction_type
-from diffplan.trajectory import TransitionLayout
+from diffplan.method.conditioning import AbstractConditioning, FirstState, StartAndGoal
+from diffplan.method.critic import ReturnTarget
+from diffplan.method.model import TrajectoryModel
+from diffplan.method.noise.schedule import prediction_type
+from diffplan.method.normalizer import AbstractNormalizer, GaussianNormalizer, LimitsNormalizer
+from diffplan.method.trajectory import TransitionLayout
 
 _CONDITIONINGS: dict[str, type[AbstractConditioning]] = {"first_state": FirstState, "start_and_goal": StartAndGoal}
 _NORMALIZERS: dict[str, type[AbstractNormalizer]] = {"gaussian": GaussianNormalizer, "limits": LimitsNormalizer}

@@ -1,7 +1,7 @@
 """Trained models to actions."""
 
 from diffplan.planner.base import AbstractPlanner
-from diffplan.planner.decision_cost import DecisionCost
+from diffplan.planner.cost import DecisionCost
 from diffplan.planner.guided_planner import GuidedPlanner
 from diffplan.planner.waypoint_planner import WaypointPlanner
 

@@ -6,18 +6,16 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from diffplan.backbone.planning_network import for_planning
-from diffplan.conditioning import Conditions
-from diffplan.critic import TrajectoryCritic, check_pair
 from diffplan.errors import ConfigError
-from diffplan.guide import AbstractGuide
-from diffplan.model import TrajectoryModel
+from diffplan.method.conditioning import Conditions
+from diffplan.method.critic import ReturnTarget, TrajectoryCritic, check_pair
+from diffplan.method.guide import AbstractGuide
+from diffplan.method.model import TrajectoryModel
+from diffplan.method.network.fast.planning_network import for_planning
+from diffplan.method.sampler.base import AbstractSampler, WarmStart
+from diffplan.method.shapes import Trajectories
 from diffplan.planner.base import AbstractPlanner
-from diffplan.planner.decision_cost import DecisionCost
-from diffplan.planner.flop_counter import FlopCounter
-from diffplan.return_target import ReturnTarget
-from diffplan.sampler import AbstractSampler, WarmStart
-from diffplan.shapes import Trajectories
+from diffplan.planner.cost import DecisionCost, FlopCounter
 
 # With fewer trajectories in a call, the many small products of a fast network take longer than the convolutions.
 _FEWEST_FOR_FAST_NETWORKS = 8

@@ -4,13 +4,12 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64
 
-from diffplan.critic import TrajectoryCritic
 from diffplan.errors import ConfigError
-from diffplan.model import TrajectoryModel
+from diffplan.method.critic import TrajectoryCritic
+from diffplan.method.model import TrajectoryModel
+from diffplan.method.sampler.base import AbstractSampler
 from diffplan.planner.base import AbstractPlanner
-from diffplan.planner.decision_cost import DecisionCost
-from diffplan.planner.flop_counter import FlopCounter
-from diffplan.sampler import AbstractSampler
+from diffplan.planner.cost import DecisionCost, FlopCounter
 
 
 class WaypointPlanner(AbstractPlanner):

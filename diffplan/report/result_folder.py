@@ -7,7 +7,7 @@ from pathlib import Path
 
 from diffplan.errors import ResultError
 from diffplan.report.stored_result import StoredResult
-from diffplan.result import Result
+from diffplan.run.result import Result
 
 # W&B's copies and Hydra's notes; a run's results are beside them.
 _NOT_SEARCHED = {"wandb", ".hydra"}

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from diffplan.result import EpisodeScores, Result, comparable_settings
+from diffplan.run.comparable_settings import comparable_settings
+from diffplan.run.result import EpisodeScores, Result
 
 # Words of `ablation` that change how much was played or filmed and not what was tried.
 _NOT_TRIED = {"num_episodes", "num_videos", "first_seed", "device", "protocols"}

@@ -12,8 +12,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from diffplan.cluster.slurm_job import SlurmJob, queued_jobs
 from diffplan.errors import DiffplanError
+from diffplan.run.slurm_job import SlurmJob, queued_jobs
 from diffplan.sweep.failure_note import read_failure_note
 
 

@@ -11,10 +11,10 @@ from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher as SubmititSlurmLauncher
 from omegaconf import OmegaConf
 
-from diffplan.cluster import stop_signal
-from diffplan.cluster.slurm_job import SlurmJob, queued_jobs
+from diffplan.config.resolvers import register_resolvers
 from diffplan.errors import ClusterError, ConfigError, DiffplanError
-from diffplan.resolvers import register_resolvers
+from diffplan.run import stop_signal
+from diffplan.run.slurm_job import SlurmJob, queued_jobs
 from diffplan.sweep.cell import look_at_cell
 
 # A process that dies of a signal while Python starts has nobody yet who would put its job back into the queue.

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
+from diffplan.config.paths import SWEEPS_DIR
 from diffplan.errors import ConfigError
-from diffplan.paths import SWEEPS_DIR
 
 _COMMANDS = ("diffplan-train", "diffplan-plan")
 # What a W&B sweep may say beside its grid; Hydra has no use for these.

@@ -18,20 +18,20 @@ from diffusers.experimental import ValueGuidedRLPipeline
 from gymnasium.spaces import Box
 from torch import nn
 
-from diffplan.backbone import TemporalUnet, ValueUnet
-from diffplan.backbone.planning_network import for_planning
-from diffplan.conditioning import FirstState
-from diffplan.critic import TrajectoryCritic
-from diffplan.guide import ValueGuide
-from diffplan.interop import TrajectoryFormat
 from diffplan.interop.export_folder import exported_pipeline
-from diffplan.model import TrajectoryModel
-from diffplan.normalizer import GaussianNormalizer
-from diffplan.planner import GuidedPlanner
-from diffplan.planner.flop_counter import FlopCounter
-from diffplan.return_target import ReturnTarget
-from diffplan.sampler import SampleShiftSampler
-from diffplan.trajectory import TransitionLayout
+from diffplan.interop.trajectory_format import TrajectoryFormat
+from diffplan.method.conditioning import FirstState
+from diffplan.method.critic import ReturnTarget, TrajectoryCritic
+from diffplan.method.guide import ValueGuide
+from diffplan.method.model import TrajectoryModel
+from diffplan.method.network.fast.planning_network import for_planning
+from diffplan.method.network.temporal_unet import TemporalUnet
+from diffplan.method.network.value_unet import ValueUnet
+from diffplan.method.normalizer import GaussianNormalizer
+from diffplan.method.sampler.guided_samplers import SampleShiftSampler
+from diffplan.method.trajectory import TransitionLayout
+from diffplan.planner.cost import FlopCounter
+from diffplan.planner.guided_planner import GuidedPlanner
 
 ACTION, OBSERVATION, HORIZON, CANDIDATES = 3, 11, 32, 64
 ROUNDS = 5

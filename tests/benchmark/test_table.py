@@ -5,10 +5,10 @@ import time
 import numpy as np
 import pytest
 
+from diffplan.cli.table import main
 from diffplan.report.result_folder import read_results
 from diffplan.report.statistics.score_statistics import ScoreStatistics
 from diffplan.report.table.paper_table import PaperTable
-from diffplan.table import main
 from tests.report.conftest import make_episodes, make_result, write_result
 
 pytestmark = pytest.mark.benchmark

@@ -15,9 +15,9 @@ from diffusers import UNet1DModel
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from diffplan.backbone import TemporalUnet
-from diffplan.datamodule import BatchLoader
-from diffplan.window import TrajectoryWindow, WindowIndex
+from diffplan.data.datamodule import BatchLoader
+from diffplan.data.windows import TrajectoryWindow, WindowIndex
+from diffplan.method.network.temporal_unet import TemporalUnet
 
 SHAPES = {  # name: transition_dim, horizon, multipliers
     "hopper": (14, 32, (1, 2, 4, 8)),

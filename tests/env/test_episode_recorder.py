@@ -2,10 +2,9 @@ import gymnasium
 import numpy as np
 import pytest
 
-from diffplan.env.episode_recorder import EpisodeRecorder, episode_returns, join
+from diffplan.data.collect.uniform_policy import UniformPolicy
+from diffplan.env.episode_recorder import EpisodeRecorder, PolicyAction, episode_returns, join
 from diffplan.env.make_env import make_env
-from diffplan.env.policy_action import PolicyAction
-from diffplan.source.uniform_policy import UniformPolicy
 
 SEED = np.random.SeedSequence([0, 1])
 

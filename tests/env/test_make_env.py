@@ -41,7 +41,7 @@ def test_a_render_mode_is_passed_on():
 
 def test_what_a_result_depends_on_is_recorded():
     version = env_version("hopper-medium-expert-v2")
-    assert version["class"] == "diffplan.env.hopper.Hopper"
+    assert version["class"] == "diffplan.env.locomotion.bodies.Hopper"
     assert "alive bonus" in version["corrections"]
     assert version["mujoco"].count(".") == 2
     assert env_version("maze2d-umaze-v1")["class"].endswith("Maze2D")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from diffplan.env.moments import Moments
+from diffplan.env.watched_planner import Moments
 
 
 def watched(steps, every=1):

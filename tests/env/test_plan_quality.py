@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from diffplan.env.plan_quality import plan_quality
+from diffplan.env.plan_measures import plan_quality
 from diffplan.env.rollout import rollout
-from diffplan.return_target import ReturnTarget
+from diffplan.method.critic import ReturnTarget
 
 
 class StandStill:

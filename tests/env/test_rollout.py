@@ -7,8 +7,8 @@ from gymnasium import spaces
 
 from diffplan.env.rollout import rollout
 from diffplan.errors import ActionError, ConfigError, EnvironmentIdError, RenderingError
-from diffplan.planner.decision_cost import DecisionCost
-from diffplan.return_target import ReturnTarget
+from diffplan.method.critic import ReturnTarget
+from diffplan.planner.cost import DecisionCost
 
 
 class CountdownEnv(gymnasium.Env):

@@ -1,7 +1,7 @@
 import numpy as np
 
+from diffplan.data.collect.single_precision import single_precision
 from diffplan.env.make_env import make_env
-from diffplan.env.single_precision import single_precision
 
 
 def test_observations_and_their_space_are_single_precision():

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from diffplan.env.plan_measures import ValueCalibration, discounted_returns
 from diffplan.env.rollout import Rollout
-from diffplan.env.value_calibration import ValueCalibration, discounted_returns
-from diffplan.return_target import ReturnTarget
+from diffplan.method.critic import ReturnTarget
 
 REWARDS = np.array([[1.0, 2.0, 4.0, 0.0], [1.0, 1.0, 1.0, 1.0]])
 LENGTHS, TERMINATED = np.array([3, 4]), np.array([True, False])

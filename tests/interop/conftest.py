@@ -4,15 +4,16 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 
-from diffplan.backbone import TemporalUnet, ValueUnet
-from diffplan.conditioning import FirstState, StartAndGoal
-from diffplan.critic import TrajectoryCritic
-from diffplan.interop import DiffuserPipeline, TrajectoryFormat
+from diffplan.interop.diffuser_pipeline import DiffuserPipeline
 from diffplan.interop.export_folder import exported_pipeline
-from diffplan.model import TrajectoryModel
-from diffplan.normalizer import GaussianNormalizer, LimitsNormalizer
-from diffplan.return_target import ReturnTarget
-from diffplan.trajectory import TransitionLayout
+from diffplan.interop.trajectory_format import TrajectoryFormat
+from diffplan.method.conditioning import FirstState, StartAndGoal
+from diffplan.method.critic import ReturnTarget, TrajectoryCritic
+from diffplan.method.model import TrajectoryModel
+from diffplan.method.network.temporal_unet import TemporalUnet
+from diffplan.method.network.value_unet import ValueUnet
+from diffplan.method.normalizer import GaussianNormalizer, LimitsNormalizer
+from diffplan.method.trajectory import TransitionLayout
 
 HORIZON, ACTIONS, OBSERVATIONS = 8, 2, 4
 OFFSET = [0.1, -0.2, 1.0, 2.0, -3.0, 0.5]

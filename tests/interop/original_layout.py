@@ -8,7 +8,7 @@ import torch
 from diffusers import DDPMScheduler
 from torch import nn
 
-from tests.backbone.test_temporal_unet import filled_by_rule
+from tests.method.network.test_temporal_unet import filled_by_rule
 
 
 class Convolution(nn.Module):

@@ -7,10 +7,12 @@ from diffusers import DDIMScheduler, DiffusionPipeline, DPMSolverMultistepSchedu
 from diffusers.experimental import ValueGuidedRLPipeline
 
 from diffplan.errors import CheckpointError, ConfigError, HorizonError, TaskMismatchError
-from diffplan.guide import AbstractGuide, ValueGuide
-from diffplan.interop import DiffuserPipeline, DiffuserPipelineOutput, DiffusersEnv
+from diffplan.interop.diffuser_pipeline import DiffuserPipeline
+from diffplan.interop.diffuser_pipeline_output import DiffuserPipelineOutput
+from diffplan.interop.diffusers_env import DiffusersEnv
+from diffplan.method.guide import AbstractGuide, ValueGuide
+from diffplan.method.sampler.guided_samplers import SampleShiftSampler
 from diffplan.planner.guided_planner import GuidedPlanner
-from diffplan.sampler import SampleShiftSampler
 from tests.interop.test_diffusers_networks import storages
 
 # Weights that are mapped from a file lie elsewhere in memory, so sums are taken in another order.

@@ -8,7 +8,8 @@ import torch
 from diffusers.experimental import ValueGuidedRLPipeline
 
 from diffplan.errors import CheckpointError
-from diffplan.interop import DiffuserPipeline, DiffusersEnv
+from diffplan.interop.diffuser_pipeline import DiffuserPipeline
+from diffplan.interop.diffusers_env import DiffusersEnv
 
 SETTINGS = {"low_cpu_mem_usage": False}
 

@@ -4,7 +4,6 @@ import pytest
 import torch
 from diffusers import UNet1DModel
 
-from diffplan.backbone import TemporalUnet, ValueUnet
 from diffplan.errors import CheckpointError, HorizonError
 from diffplan.interop.critic_model import CriticModel
 from diffplan.interop.denoiser_model import DenoiserModel
@@ -15,7 +14,9 @@ from diffplan.interop.diffusers_networks import (
     denoiser_model,
     why_no_unet,
 )
-from tests.backbone.test_temporal_unet import filled_by_rule
+from diffplan.method.network.temporal_unet import TemporalUnet
+from diffplan.method.network.value_unet import ValueUnet
+from tests.method.network.test_temporal_unet import filled_by_rule
 
 # Both sum in single precision through some thirty layers.
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}

@@ -1,8 +1,9 @@
 import pytest
 
 from diffplan.errors import CheckpointError, TaskMismatchError
-from diffplan.interop import DiffuserPipeline, TrajectoryFormat
+from diffplan.interop.diffuser_pipeline import DiffuserPipeline
 from diffplan.interop.export_folder import exported_pipeline, why_not_theirs, write_export
+from diffplan.interop.trajectory_format import TrajectoryFormat
 
 
 def test_an_export_takes_the_place_of_an_export_alone(make_pipeline, tmp_path):

@@ -1,7 +1,7 @@
 import torch
 
-from diffplan.backbone import TemporalUnet
 from diffplan.interop.fast_networks import FastNetworks
+from diffplan.method.network.temporal_unet import TemporalUnet
 
 
 def unet():

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from diffplan.backbone import TemporalUnet, ValueUnet
 from diffplan.interop.layer_names import critic_layers, denoiser_layers, parameter_names, translate
+from diffplan.method.network.temporal_unet import TemporalUnet
+from diffplan.method.network.value_unet import ValueUnet
 
 
 @pytest.mark.parametrize(

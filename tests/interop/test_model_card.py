@@ -1,9 +1,9 @@
 import yaml
 
-from diffplan.interop import TrajectoryFormat
 from diffplan.interop.model_card import model_card
 from diffplan.interop.training_recipe import TrainingRecipe
-from diffplan.result import Result
+from diffplan.interop.trajectory_format import TrajectoryFormat
+from diffplan.run.result import Result
 from tests.interop.conftest import HORIZON
 
 

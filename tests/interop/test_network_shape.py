@@ -1,9 +1,10 @@
 import pytest
 import torch
 
-from diffplan.backbone import TemporalUnet, ValueUnet
 from diffplan.errors import CheckpointError
 from diffplan.interop.network_shape import critic_settings, denoiser_settings, rebuild_critic, rebuild_denoiser
+from diffplan.method.network.temporal_unet import TemporalUnet
+from diffplan.method.network.value_unet import ValueUnet
 
 
 @pytest.mark.parametrize(

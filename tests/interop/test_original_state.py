@@ -6,12 +6,12 @@ import pickle
 import pytest
 import torch
 
-from diffplan.backbone import TemporalUnet
 from diffplan.errors import CheckpointError
 from diffplan.interop.network_shape import rebuild_critic, rebuild_denoiser
 from diffplan.interop.original_state import find_state, read_original
-from tests.backbone.test_temporal_unet import filled_by_rule, num_parameters, pattern
+from diffplan.method.network.temporal_unet import TemporalUnet
 from tests.interop.original_layout import Denoiser, Value, write_state
+from tests.method.network.test_temporal_unet import filled_by_rule, num_parameters, pattern
 
 
 @pytest.mark.parametrize("maze", [False, True], ids=["main", "maze2d"])

@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from diffplan.conditioning import StartAndGoal
 from diffplan.errors import CheckpointError
-from diffplan.interop import TrajectoryFormat
-from diffplan.normalizer import AbstractNormalizer, LimitsNormalizer
-from diffplan.return_target import ReturnTarget
+from diffplan.interop.trajectory_format import TrajectoryFormat
+from diffplan.method.conditioning import StartAndGoal
+from diffplan.method.critic import ReturnTarget
+from diffplan.method.normalizer import AbstractNormalizer, LimitsNormalizer
 from tests.interop.conftest import OFFSET, SCALE
 
 

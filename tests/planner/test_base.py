@@ -3,8 +3,7 @@ import inspect
 import pytest
 
 import diffplan.planner as folder
-from diffplan.env import Planner
-from diffplan.planner import AbstractPlanner
+from diffplan.planner.base import AbstractPlanner, Planner
 
 CONCRETE = [
     cls

@@ -1,8 +1,9 @@
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from diffplan.backbone import TemporalUnet, ValueUnet
-from diffplan.planner.flop_counter import FlopCounter
+from diffplan.method.network.temporal_unet import TemporalUnet
+from diffplan.method.network.value_unet import ValueUnet
+from diffplan.planner.cost import FlopCounter
 
 
 def test_it_counts_a_matrix_product():

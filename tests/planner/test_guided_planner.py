@@ -5,17 +5,18 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 
-from diffplan.backbone import AbstractBackbone, TemporalUnet, ValueUnet
-from diffplan.conditioning import FirstState, StartAndGoal
-from diffplan.critic import TrajectoryCritic
 from diffplan.errors import ConfigError, HorizonError, TaskMismatchError
-from diffplan.guide import NoGuide, ValueGuide
-from diffplan.model import TrajectoryModel
-from diffplan.normalizer import GaussianNormalizer
-from diffplan.planner import GuidedPlanner
-from diffplan.return_target import ReturnTarget
-from diffplan.sampler import MeanShiftSampler, SampleShiftSampler, UnguidedSampler
-from diffplan.trajectory import TransitionLayout
+from diffplan.method.conditioning import FirstState, StartAndGoal
+from diffplan.method.critic import ReturnTarget, TrajectoryCritic
+from diffplan.method.guide import NoGuide, ValueGuide
+from diffplan.method.model import TrajectoryModel
+from diffplan.method.network.base import AbstractBackbone
+from diffplan.method.network.temporal_unet import TemporalUnet
+from diffplan.method.network.value_unet import ValueUnet
+from diffplan.method.normalizer import GaussianNormalizer
+from diffplan.method.sampler.guided_samplers import MeanShiftSampler, SampleShiftSampler, UnguidedSampler
+from diffplan.method.trajectory import TransitionLayout
+from diffplan.planner.guided_planner import GuidedPlanner
 
 LAYOUT, HORIZON = TransitionLayout(2, 3), 8
 OBSERVATIONS = np.array([[0.1, 0.2, 0.3], [-1.0, 0.5, 2.0], [3.0, -2.0, 0.0]])

@@ -3,14 +3,16 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 
-from diffplan.backbone import AbstractBackbone, TemporalUnet
-from diffplan.conditioning import FirstState, StartAndGoal
 from diffplan.errors import ConfigError, HorizonError
-from diffplan.model import TrajectoryModel
-from diffplan.normalizer import LimitsNormalizer
-from diffplan.planner import AbstractPlanner, WaypointPlanner
-from diffplan.sampler import UnguidedSampler
-from diffplan.trajectory import TransitionLayout
+from diffplan.method.conditioning import FirstState, StartAndGoal
+from diffplan.method.model import TrajectoryModel
+from diffplan.method.network.base import AbstractBackbone
+from diffplan.method.network.temporal_unet import TemporalUnet
+from diffplan.method.normalizer import LimitsNormalizer
+from diffplan.method.sampler.guided_samplers import UnguidedSampler
+from diffplan.method.trajectory import TransitionLayout
+from diffplan.planner.base import AbstractPlanner
+from diffplan.planner.waypoint_planner import WaypointPlanner
 
 HORIZON = 8
 STARTS = np.array([[1.0, 1.0, 0.1, 0.0], [3.0, 2.0, 0.0, -0.2]])

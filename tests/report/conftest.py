@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from diffplan.report.stored_result import StoredResult
-from diffplan.result import EpisodeScores, FileIdentity, Result
+from diffplan.run.result import EpisodeScores, FileIdentity, Result
 
 CONFIG = {
     "ablation": "default",
-    "source": {"_target_": "diffplan.source.d4rl_source.D4RLSource", "num_transitions": None},
+    "source": {"_target_": "diffplan.data.source.d4rl_source.D4RLSource", "num_transitions": None},
     "window": {"horizon": 32},
     "datamodule": {"horizon": 32, "seed": 0},
     "backbone": {"dim": 32},

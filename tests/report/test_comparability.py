@@ -38,7 +38,7 @@ def test_allowing_one_thing_allows_no_other(two_seeds):
 
 
 def test_other_data_may_have_another_source():
-    changes = {"settings": {"source._target_": "diffplan.source.maze2d_source.Maze2DSource"}, **OTHERS["data"]}
+    changes = {"settings": {"source._target_": "diffplan.data.source.maze2d_source.Maze2DSource"}, **OTHERS["data"]}
     assert check_comparable([stored(), stored(seed=1, **changes)], "single_task", ["data"]) == ["data"]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from diffplan.checkpoint import load_module, read_checkpoint
+from diffplan.training.checkpoint import load_module, read_checkpoint
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

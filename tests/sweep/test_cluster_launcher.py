@@ -2,9 +2,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.plugins import Plugins
 
+from diffplan.config.paths import CONF_DIR
+from diffplan.config.resolvers import register_resolvers
 from diffplan.errors import ConfigError
-from diffplan.paths import CONF_DIR
-from diffplan.resolvers import register_resolvers
 from diffplan.sweep import cluster_launcher
 from diffplan.sweep.cluster_launcher import use_slurm_launcher
 

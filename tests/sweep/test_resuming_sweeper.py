@@ -18,7 +18,7 @@ from pathlib import Path
 import hydra
 
 from diffplan.errors import DiffplanError, LockedError
-from diffplan.run_dir import RunDir
+from diffplan.run.folder import RunDir
 from diffplan.sweep.failure_note import leave_failure_note
 from diffplan.sweep.resuming_sweeper import use_resuming_sweeper
 

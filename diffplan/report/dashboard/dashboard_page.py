@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from diffplan.atomic_write import write_atomically
+from diffplan.files import write_atomically
 from diffplan.report.dashboard.dashboard_board import DashboardBoard, DashboardCell
 from diffplan.report.dashboard.dashboard_charts import cost_figure, learning_figures, score_figure
 from diffplan.report.dashboard.dashboard_content import DashboardContent

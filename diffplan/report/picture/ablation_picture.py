@@ -13,8 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, StrMethodFormatter
 
-from diffplan.atomic_write import write_atomically
 from diffplan.errors import ConfigError
+from diffplan.files import write_atomically
 from diffplan.report.table.ablation import Ablation, AblationCell, Value, value_text
 
 _INK, _GRID, _RULE = "#22262e", "#e4e4df", "#c9ccd2"

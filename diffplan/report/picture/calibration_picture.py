@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-from diffplan.env.value_calibration import ValueCalibration
+from diffplan.env.plan_measures import ValueCalibration
+from diffplan.method.critic import ReturnTarget
 from diffplan.report.picture.figure_file import write_figure
-from diffplan.return_target import ReturnTarget
 
 _INK, _GRID, _CUT, _IDENTITY = "#22262e", "#e4e4df", "#c9ccd2", "#d64541"
 _COUNT = LinearSegmentedColormap.from_list("count", ["#9fb8e6", "#3468c0", "#123a7c"])

@@ -8,7 +8,7 @@ from jaxtyping import Float, UInt8
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from diffplan.env.maze_layout import MazeLayout
+from diffplan.env.maze2d.maze_layout import MazeLayout
 from diffplan.errors import ConfigError
 from diffplan.report.picture.plan_gallery import plan_gallery
 

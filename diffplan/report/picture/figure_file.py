@@ -4,7 +4,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from diffplan.atomic_write import write_atomically
+from diffplan.files import write_atomically
 
 
 def write_figure(figure: Figure, path: Path) -> None:

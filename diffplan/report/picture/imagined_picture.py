@@ -8,9 +8,9 @@ from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from diffplan.env.moments import ImaginedMoment
+from diffplan.env.render.state_picture import StateRenderer
 from diffplan.env.rollout import Rollout
-from diffplan.env.state_renderer import StateRenderer
+from diffplan.env.watched_planner import ImaginedMoment
 from diffplan.report.picture.figure_file import write_figure
 
 _INK, _MUTED, _PLAN, _DONE, _OVER = "#22262e", "#6b7280", "#3468c0", "#ef8a2b", "#f0f0ec"

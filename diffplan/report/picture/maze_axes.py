@@ -7,7 +7,7 @@ from matplotlib.collections import LineCollection, PatchCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Rectangle
 
-from diffplan.env.maze_layout import MazeLayout
+from diffplan.env.maze2d.maze_layout import MazeLayout
 
 WALL, FLOOR, INK, GOAL = "#5c6370", "#f6f6f3", "#22262e", "#d64541"
 # From blue to orange: early and late rows differ in lightness too, and neither end drowns in the floor.

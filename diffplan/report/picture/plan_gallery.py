@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from diffplan.env.maze_layout import MazeLayout
+from diffplan.env.maze2d.maze_layout import MazeLayout
 from diffplan.errors import ConfigError
 from diffplan.report.picture.maze_axes import GOAL, INK, TIME, draw_goal, draw_maze, draw_path, draw_start, visible_part
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from diffplan.env.maze_layout import MazeLayout
+from diffplan.env.maze2d.maze_layout import MazeLayout
 from diffplan.env.rollout import Rollout
 from diffplan.errors import ConfigError
 from diffplan.report.picture.figure_file import write_figure

@@ -13,8 +13,8 @@ import jinja2
 import yaml
 from markupsafe import Markup
 
-from diffplan.atomic_write import write_atomically
 from diffplan.errors import ConfigError
+from diffplan.files import write_atomically
 from diffplan.report.run_page.protocol_summary import ProtocolSummary
 from diffplan.report.run_page.run_charts import run_charts
 from diffplan.report.run_record import LoggedFile, RunRecord, read_table

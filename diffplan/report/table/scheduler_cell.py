@@ -2,7 +2,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from diffplan.atomic_write import write_atomically
+from diffplan.files import write_atomically
 
 
 class SchedulerCell(BaseModel):

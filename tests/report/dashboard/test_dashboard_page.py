@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffplan.logger.csv_logger import CsvLogger
 from diffplan.report.dashboard.dashboard_content import DashboardContent
 from diffplan.report.dashboard.dashboard_page import write_dashboard_page
 from diffplan.report.dashboard.dashboard_selection import DashboardSelection
 from diffplan.report.dashboard.dashboard_unfinished import UnfinishedRun
 from diffplan.report.picture.episode_video import write_video
 from diffplan.report.result_folder import ResultFolder, read_results
+from diffplan.tracking.csv_logger import CsvLogger
 from tests.report.conftest import Page, make_episodes, make_result, stored, write_result
 
 HOSTILE = '<script>alert("1")</script><img src=x onerror=alert(2)>\'"&'

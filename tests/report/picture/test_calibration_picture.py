@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffplan.env.value_calibration import ValueCalibration
+from diffplan.env.plan_measures import ValueCalibration
+from diffplan.method.critic import ReturnTarget
 from diffplan.report.picture.calibration_picture import draw_calibration
-from diffplan.return_target import ReturnTarget
 
 BLUE, DARK, CUT, RED = (159, 184, 230), (18, 58, 124), (201, 204, 210), (214, 69, 65)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffplan.env import MazeLayout
+from diffplan.env.maze2d.maze_layout import MazeLayout
 from diffplan.errors import ConfigError
 from diffplan.report.picture.denoising_film import denoising_frames, gif_bytes
 

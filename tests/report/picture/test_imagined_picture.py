@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffplan.env.moments import ImaginedMoment
+from diffplan.env.render.state_picture import StateRenderer
 from diffplan.env.rollout import Rollout
-from diffplan.env.state_renderer import StateRenderer
+from diffplan.env.watched_planner import ImaginedMoment
 from diffplan.report.picture.imagined_picture import draw_imagined, observations_that_followed
 
 STANDING = np.array([1.25, *np.zeros(10)])

@@ -1,7 +1,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from diffplan.env import MazeLayout
+from diffplan.env.maze2d.maze_layout import MazeLayout
 from diffplan.report.picture.maze_axes import draw_goal, draw_maze, draw_path, draw_start, visible_part
 
 

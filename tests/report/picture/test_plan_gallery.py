@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from diffplan.env import MazeLayout
+from diffplan.env.maze2d.maze_layout import MazeLayout
 from diffplan.errors import ConfigError
 from diffplan.report.picture.plan_gallery import plan_gallery
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffplan.env.maze_layout import MazeLayout
+from diffplan.env.maze2d.maze_layout import MazeLayout
 from diffplan.env.rollout import Rollout
 from diffplan.errors import ConfigError
 from diffplan.report.picture.plan_picture import draw_plans

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from diffplan.errors import ConfigError
-from diffplan.logger.csv_logger import CsvLogger
 from diffplan.report.picture.episode_video import write_video
 from diffplan.report.run_page.run_page import write_run_page
+from diffplan.tracking.csv_logger import CsvLogger
 from tests.report.conftest import Page
 
 HOSTILE = '<script>alert("1")</script><img src=x onerror=alert(2)>\'"&'

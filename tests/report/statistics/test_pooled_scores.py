@@ -2,7 +2,7 @@ import pytest
 
 from diffplan.errors import ResultError
 from diffplan.report.statistics.pooled_scores import PooledScores
-from diffplan.result import FileIdentity
+from diffplan.run.result import FileIdentity
 from tests.report.conftest import VERSIONS, make_episodes, make_result, stored
 
 

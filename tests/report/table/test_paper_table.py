@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import yaml
 
-from diffplan.paths import CONF_DIR
+from diffplan.config.paths import CONF_DIR
 from diffplan.report.table.paper_table import TABLES, PaperTable
 
 # As the paper prints them; they are computed here.

@@ -53,7 +53,7 @@ def test_a_class_is_named_without_its_module():
 
 
 def test_where_data_comes_from_is_no_setting():
-    assert marks(stored(settings={"source._target_": "diffplan.source.maze2d_source.Maze2DSource"})) == []
+    assert marks(stored(settings={"source._target_": "diffplan.data.source.maze2d_source.Maze2DSource"})) == []
 
 
 def test_latched_scores_are_marked():

@@ -42,8 +42,8 @@ def test_others_that_change_together_count_as_one_and_are_named():
 
 
 def test_a_setting_that_exists_for_one_class_only_is_the_one_that_varies():
-    none = {"guide._target_": "diffplan.guide.no_guide.NoGuide"}
-    guided = {"guide._target_": "diffplan.guide.value_guide.ValueGuide", "guide.num_steps": 2}
+    none = {"guide._target_": "diffplan.method.guide.NoGuide"}
+    guided = {"guide._target_": "diffplan.method.guide.ValueGuide", "guide.num_steps": 2}
     experiments = [none, {**guided, "guide.scale": 0.1}, {**guided, "guide.scale": 1.0}]
     assert found(*experiments) == [("guide.scale", [None, 0.1, 1.0], [])]
 

@@ -1,0 +1,196 @@
+"""``diffplan-plan``: evaluates any checkpoint with any planner settings; needs no dataset."""
+
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from diffplan.cli.command import run_command
+from diffplan.config.paths import CONF_DIR
+from diffplan.config.resolvers import checkpoint_file
+from diffplan.errors import DiffplanError, TaskMismatchError
+from diffplan.sweep.cell import Cell
+from diffplan.sweep.run_cost import RunCost
+
+if TYPE_CHECKING:
+    from diffplan.planner.base import AbstractPlanner
+
+PLAIN_SETTINGS = {
+    "checkpoint": str,
+    "env_id": str | None,
+    "num_episodes": int,
+    "first_seed": int,
+    "protocols": list[str],
+    "num_videos": int,
+    "num_threads": int | None,
+    "device": str | None,
+    "prediction_type": str,
+    "name": str,
+    "seed": int,
+    "project": str,
+    "ablation": str,
+    "group": str,
+    "job_type": str,
+    "tags": list[str],
+    "resume": bool,
+    "sweep": str | None,
+    "objective": str | None,
+}
+GROUPS = ("task", "critic", "scheduler", "guide", "sampler", "planner", "logger", "paths")
+
+logger = logging.getLogger(__name__)
+
+
+def plan(config: DictConfig) -> dict[str, float]:
+    """Rolls a trained model out with the given planner and logs how it went.
+
+    Args:
+        config: Composed from ``conf/plan.yaml``; task, name and seed come from the checkpoint.
+
+    Returns:
+        The metrics of all protocols.
+
+    Raises:
+        DiffplanError: anything a user can set right.
+    """
+    from hydra.utils import instantiate
+
+    from diffplan.report.run_page.run_page import write_run_page
+    from diffplan.report.table.score_table import print_scores
+    from diffplan.run.folder import RunDir
+    from diffplan.training.checkpoint import read_checkpoint
+    from diffplan.training.evaluation import evaluate
+    from diffplan.training.result_recorder import ResultRecorder
+
+    path = checkpoint_file(config.checkpoint)
+    checkpoint = read_checkpoint(path)
+    # The folder is named by what was asked for, before the checkpoint fills in the rest.
+    config.paths.run_dir = str(config.paths.run_dir)
+    planner = build_planner(config)
+    critic_path, task = critic_file(config.critic.path, path), config.task
+    with RunDir(Path(config.paths.run_dir)) as run_dir:
+        result = run_dir.result()
+        if result is not None and is_finished(config):
+            logger.info("this evaluation is there already; resume=false repeats it")
+            print_scores(result.metrics, task.paper_scores, result.data)
+            print(f"Open {run_dir.path / 'index.html'}")
+            return result.metrics
+        loggers = [instantiate(run_logger) for run_logger in config.logger.values()]
+        resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+        groups = {"task": task.name, **{key: config[key] for key in ("name", "seed", "ablation", "sweep")}}
+        evaluations = {}
+        seeds = range(config.first_seed, config.first_seed + config.num_episodes)
+        for run_logger in loggers:
+            run_logger.log_config(resolved, groups)
+        for protocol in config.protocols:
+            evaluation = evaluate(
+                task.env_id, planner, seeds, protocol, task.reference_min, task.reference_max, config.num_videos
+            )
+            evaluation.log(loggers, run_dir.path / "evaluation", checkpoint["global_step"])
+            evaluations[protocol] = evaluation
+        origin = checkpoint["diffplan"]
+        recorder = ResultRecorder(
+            run_dir, "plan", resolved, lambda: origin["data"], path, critic_path, loggers, trained=origin["config"]
+        )
+        result = recorder.leave(evaluations, checkpoint["global_step"], final=True)
+        for run_logger in loggers:
+            run_logger.finalize("success")
+        write_run_page(run_dir.path)
+    print_scores(result.metrics, task.paper_scores, result.data)
+    for run_logger in loggers:
+        print(run_logger.where_to_look())
+    return result.metrics
+
+
+def main() -> None:
+    """Entry point of ``diffplan-plan``."""
+    run_command("diffplan-plan", "plan", plan, is_finished, _estimate, implied=planner_of_checkpoint)
+
+
+def is_finished(config: DictConfig) -> bool:
+    """Whether this evaluation has been made of these very weights; its settings are in its folder's name."""
+    from diffplan.run.folder import RunDir
+    from diffplan.run.result import FileIdentity
+
+    path = checkpoint_file(config.checkpoint)
+    result = RunDir(Path(config.paths.run_dir)).result()
+    if not config.resume or result is None:
+        return False
+    used = ((result.checkpoint, path), (result.critic, critic_file(config.critic.path, path)))
+    return all(
+        (None if identity is None else identity.sha256) == (None if file is None else FileIdentity.of(file).sha256)
+        for identity, file in used
+    )
+
+
+def build_planner(config: DictConfig) -> "AbstractPlanner":
+    """Fills the config in from its checkpoint, checks it, and builds the planner it asks for."""
+    import torch
+    from hydra.utils import instantiate
+
+    from diffplan.config.validation import check_config
+    from diffplan.training.checkpoint import checkpoint_config, load_critic, load_module, read_checkpoint
+
+    path = checkpoint_file(config.checkpoint)
+    take_from_checkpoint(config, checkpoint_config(read_checkpoint(path)))
+    check_config(config, PLAIN_SETTINGS, GROUPS)
+    if config.num_threads is not None:
+        torch.set_num_threads(config.num_threads)
+    device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    critic_path = critic_file(config.critic.path, path)
+    critic = None if critic_path is None else load_critic(critic_path).to(device).critic()
+    return instantiate(config.planner)(load_module(path).to(device).model(), critic)
+
+
+def _estimate(cells: Sequence[Cell]) -> list[RunCost | None]:
+    from diffplan.cli.planning_cost import planning_costs
+
+    return planning_costs(cells, build_planner)
+
+
+def critic_file(critic: str | None, checkpoint: Path) -> Path | None:
+    """The critic that was named, or the one beside the denoiser, if there is one."""
+    if critic is not None:
+        return checkpoint_file(critic, "critic")
+    beside = checkpoint.parent / "critic.ckpt"
+    return beside if beside.is_file() else None
+
+
+def planner_of_checkpoint(overrides: list[str]) -> list[str]:
+    """Chooses the kind of planner that the (first) checkpoint was trained with, where none is named."""
+    named = [override.partition("=")[2] for override in overrides if override.startswith("checkpoint=")]
+    if not named or any(override.startswith("planner=") for override in overrides):
+        return []
+    from diffplan.training.checkpoint import read_checkpoint
+
+    try:
+        config = read_checkpoint(checkpoint_file(named[0].split(",")[0].strip("'\""))).get("diffplan", {})["config"]
+        name = str(config["planner"]["_target_"]).rpartition(".")[2]
+    except (DiffplanError, KeyError, TypeError, IndexError):
+        # The command itself will say what is wrong with the checkpoint.
+        return []
+    kind = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+    return [f"planner={kind}"] if (CONF_DIR / "planner" / f"{kind}.yaml").is_file() else []
+
+
+def take_from_checkpoint(config: DictConfig, trained: DictConfig) -> None:
+    """Fills in what the checkpoint decides."""
+    for key in ("task", "name", "seed"):
+        config[key] = trained[key]
+    if config.env_id is not None:
+        config.task.env_id = config.env_id
+    # Another scheduler denoises what this one noised.
+    config.task.diffusion_steps = trained.scheduler.num_train_timesteps
+    predicts = trained.scheduler.get("prediction_type", "flow")
+    if config.prediction_type not in (None, predicts):
+        raise TaskMismatchError(f"the checkpoint was trained to predict {predicts}, not {config.prediction_type}.")
+    config.prediction_type = predicts
+    if config.scheduler is None:
+        config.scheduler = trained.scheduler
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+"""``diffplan-schedulers``: how few denoising steps keep the score, under which scheduler, for a trained model."""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from diffplan.cli.command import run_command
+from diffplan.cli.plan import GROUPS, critic_file, planner_of_checkpoint, take_from_checkpoint
+from diffplan.cli.plan import PLAIN_SETTINGS as PLAN_SETTINGS
+from diffplan.config.paths import CONF_DIR
+from diffplan.config.resolvers import checkpoint_file
+from diffplan.errors import ConfigError, DiffplanError
+from diffplan.report.table.scheduler_cell import SchedulerCell
+from diffplan.sweep.cell import Cell
+from diffplan.sweep.run_cost import RunCost
+
+if TYPE_CHECKING:
+    from diffplan.method.critic import TrajectoryCritic
+    from diffplan.method.model import TrajectoryModel
+    from diffplan.planner.base import AbstractPlanner
+
+PLAIN_SETTINGS = PLAN_SETTINGS | {"schedulers": list[str], "steps": list[int] | None}
+
+logger = logging.getLogger(__name__)
+
+
+def guide_schedulers(config: DictConfig) -> dict[str, float]:
+    """Plans with a trained model under every scheduler in every number of steps, and shows what it costs and gives.
+
+    Every cell is kept as it is finished, so a guide that was stopped goes on where it was.
+
+    Args:
+        config: Composed from ``conf/schedulers.yaml``.
+
+    Returns:
+        Mean score by ``<protocol>/<scheduler>-<steps>``.
+
+    Raises:
+        DiffplanError: anything a user can set right; schedulers that cannot serve are listed, unless none can.
+    """
+    from hydra.utils import instantiate
+
+    from diffplan.run.folder import RunDir
+    from diffplan.training.checkpoint import checkpoint_config, read_checkpoint
+
+    path = checkpoint_file(config.checkpoint)
+    checkpoint = read_checkpoint(path)
+    config.paths.run_dir = str(config.paths.run_dir)
+    take_from_checkpoint(config, checkpoint_config(checkpoint))
+    _check(config)
+    with RunDir(Path(config.paths.run_dir)) as run_dir:
+        loggers = [instantiate(run_logger) for run_logger in config.logger.values()]
+        resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+        groups = {"task": config.task.name, **{key: config[key] for key in ("name", "seed", "ablation")}}
+        for run_logger in loggers:
+            run_logger.log_config(resolved, groups)
+        cells, refused = _play(config, path, run_dir.path / "cells")
+        if not cells:
+            raise ConfigError(f"no scheduler can serve: {' '.join(refused)}")
+        files = _write(cells, refused, config, run_dir.path)
+        _log(loggers, cells, files, checkpoint["global_step"])
+    print(files["markdown"].read_text())
+    print(f"Open {', '.join(str(file) for file in files.values())}")
+    for run_logger in loggers:
+        print(run_logger.where_to_look())
+    return {f"{cell.protocol}/{cell.scheduler}-{cell.steps}": cell.mean for cell in cells}
+
+
+def main() -> None:
+    """Entry point of ``diffplan-schedulers``."""
+    run_command(
+        "diffplan-schedulers", "schedulers", guide_schedulers, lambda _: False, _estimate, implied=planner_of_checkpoint
+    )
+
+
+def _check(config: DictConfig) -> None:
+    import torch
+
+    from diffplan.config.validation import check_config
+
+    check_config(config, PLAIN_SETTINGS, GROUPS)
+    there = sorted(file.stem for file in (CONF_DIR / "scheduler").glob("*.yaml"))
+    unknown = [name for name in config.schedulers if name not in there]
+    if unknown or not config.schedulers:
+        raise ConfigError(f"schedulers must be some of {', '.join(there)}; got {', '.join(unknown) or 'none'}.")
+    if config.steps is None:
+        trained = config.task.diffusion_steps
+        config.steps = [trained >> halvings for halvings in reversed(range(trained.bit_length()))]
+    torch.set_num_threads(config.num_threads or torch.get_num_threads())
+
+
+def _play(config: DictConfig, path: Path, folder: Path) -> tuple[list[SchedulerCell], list[str]]:
+    """Plays the cells that are not there yet; returns all of them, and why some cannot be."""
+    import torch
+
+    from diffplan.run.result import FileIdentity
+    from diffplan.training.checkpoint import load_critic, load_module
+
+    device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    critic_path = critic_file(config.critic.path, path)
+    model = load_module(path).to(device).model()
+    critic = None if critic_path is None else load_critic(critic_path).to(device).critic()
+    weights = [FileIdentity.of(file).sha256 for file in (path, critic_path) if file is not None]
+    wanted = [(p, s, n) for n in config.steps for s in config.schedulers for p in config.protocols]
+    cells, played, began = [], 0, time.monotonic()
+    # Numbers of steps by scheduler and reason.
+    refused: dict[tuple[str, str], list[int]] = {}
+    for number, (protocol, name, steps) in enumerate(wanted, start=1):
+        _choose(config, name, steps)
+        key = _key(config, protocol, weights)
+        file = folder / f"{protocol}-{name}-{steps}-{key}.json"
+        cell = SchedulerCell.read(file, key)
+        if cell is None:
+            try:
+                planner = _build(config, model, critic)
+            except DiffplanError as error:
+                refused.setdefault((name, str(error)), []).append(steps)
+                continue
+            cell = _measure(config, planner, protocol, name, steps, key)
+            cell.write(file)
+            played += 1
+        cells.append(cell)
+        left = (len(wanted) - number) * (time.monotonic() - began) / max(played, 1) / 60
+        logger.info(
+            "%s, %d steps, %s: %.1f ± %.1f, %.2g CPU seconds a plan (%d of %d, at most %.0f min left)",
+            name, steps, protocol, cell.mean, cell.standard_error, cell.plan_cpu_seconds, number, len(wanted), left,
+        )  # fmt: skip
+    return cells, [_sentence(name, reason, counts) for (name, reason), counts in refused.items()]
+
+
+def _sentence(name: str, reason: str, counts: Sequence[int]) -> str:
+    """Says why a scheduler was not used in so many steps."""
+    return f"{name} in {', '.join(map(str, dict.fromkeys(counts)))} step{'s' * (counts != [1])}: {reason}"
+
+
+def _choose(config: DictConfig, name: str, steps: int) -> None:
+    """Makes the config the one of a cell."""
+    scheduler = OmegaConf.load(CONF_DIR / "scheduler" / f"{name}.yaml")
+    config.scheduler = scheduler
+    config.sampler.scheduler = scheduler
+    config.sampler.num_inference_steps = steps
+
+
+def _build(config: DictConfig, model: "TrajectoryModel", critic: "TrajectoryCritic | None") -> "AbstractPlanner":
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    from diffplan.method.noise.schedule import check_same_process
+
+    # First, for a sampler that is built from a scheduler says less of why it cannot.
+    check_same_process(model.scheduler, instantiate(config.scheduler))
+    try:
+        return instantiate(config.planner)(model, critic)
+    except InstantiationException as error:
+        raise error.__cause__ if isinstance(error.__cause__, DiffplanError) else error from error
+
+
+def _key(config: DictConfig, protocol: str, weights: list[str]) -> str:
+    """Eight letters for everything that a cell's scores depend on."""
+    planner = OmegaConf.to_container(config.planner, resolve=True)
+    seeds = [config.first_seed, config.num_episodes]
+    task = [config.task.env_id, config.task.reference_min, config.task.reference_max]
+    text = json.dumps([planner, seeds, protocol, task, weights], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _measure(config: DictConfig, planner: Any, protocol: str, name: str, steps: int, key: str) -> SchedulerCell:
+    from diffplan.env.plan_measures import plan_quality
+    from diffplan.training.evaluation import evaluate
+
+    task, seeds = config.task, range(config.first_seed, config.first_seed + config.num_episodes)
+    evaluation = evaluate(task.env_id, planner, seeds, protocol, task.reference_min, task.reference_max)
+    rollout, cost = evaluation.rollout, planner.cost()
+    # Environments that have ended plan no more.
+    plans = max(float(rollout.lengths.sum()) * cost.plannings / rollout.num_decisions, 1.0)
+    return SchedulerCell(
+        key=key,
+        protocol=protocol,
+        scheduler=name,
+        steps=steps,
+        calls=len(planner.sampler.timesteps()),
+        seeds=list(seeds),
+        scores=evaluation.scores.tolist(),
+        plan_cpu_seconds=rollout.planning_cpu_seconds / plans,
+        plan_seconds=rollout.planning_seconds / plans,
+        quality=plan_quality(rollout, planner.stride),
+    )
+
+
+def _write(cells: list[SchedulerCell], refused: list[str], config: DictConfig, folder: Path) -> dict[str, Path]:
+    """Writes the guide beside its cells."""
+    from diffplan.files import write_atomically
+    from diffplan.report.picture.scheduler_picture import draw_schedulers
+    from diffplan.report.table.scheduler_table import csv_text, markdown
+
+    files = {"markdown": folder / "schedulers.md", "csv": folder / "schedulers.csv"}
+    # A model's own scheduler is DDPM unless it is a flow.
+    trained = "flow_match_euler" if config.prediction_type == "flow" else "ddpm"
+    head = f"# Schedulers for {config.task.name}, {config.name}, seed {config.seed}\n\n"
+    write_atomically(files["markdown"], (head + markdown(cells, trained, refused)).encode())
+    write_atomically(files["csv"], csv_text(cells).encode())
+    for protocol in dict.fromkeys(cell.protocol for cell in cells):
+        files[protocol] = folder / f"schedulers-{protocol}.png"
+        own = [cell for cell in cells if cell.protocol == protocol]
+        draw_schedulers(own, files[protocol], f"{config.task.name}, {protocol}")
+    return files
+
+
+def _log(loggers: Sequence[Any], cells: list[SchedulerCell], files: dict[str, Path], step: int) -> None:
+    from diffplan.report.table.scheduler_table import cell_rows, score_lines
+
+    columns, rows = cell_rows(cells)
+    for run_logger in loggers:
+        run_logger.log_table("schedulers/cells", columns, rows, step)
+        for protocol in dict.fromkeys(cell.protocol for cell in cells):
+            run_logger.log_media(f"schedulers/{protocol}", files[protocol], step)
+            for x_name in ("denoising steps", "CPU milliseconds a plan"):
+                key = f"schedulers/{protocol}_score_by_{x_name.replace(' ', '_').lower()}"
+                lines = score_lines([cell for cell in cells if cell.protocol == protocol], x_name)
+                run_logger.log_lines(key, f"Normalised score, {protocol}", x_name, lines, step)
+        run_logger.finalize("success")
+
+
+def _estimate(cells: Sequence[Cell]) -> list[RunCost | None]:
+    return [None for _ in cells]
+
+
+if __name__ == "__main__":
+    main()

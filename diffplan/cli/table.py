@@ -1,0 +1,159 @@
+"""The command ``diffplan-table``: the paper's tables and ablations, made again from results."""
+
+import fnmatch
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from shutil import get_terminal_size
+
+from diffplan.cli.default_settings import default_settings
+from diffplan.cli.table_settings import HELP, TableSettings
+from diffplan.config.command_words import run_words
+from diffplan.errors import ConfigError, ResultError
+from diffplan.files import write_atomically
+from diffplan.report.result_folder import ResultFolder, read_results
+from diffplan.report.stored_result import StoredResult
+from diffplan.report.table.ablation import Ablation
+from diffplan.report.table.ablation_sheet import ablation_sheet
+from diffplan.report.table.paper_table import TABLES, PaperTable
+from diffplan.report.table.result_table import TableOptions, result_table
+from diffplan.report.table.sheet import Sheet
+from diffplan.report.table.sheet_formats import sheet_csv, sheet_latex, sheet_markdown, sheet_text
+
+_LEAST_WIDTH, _FILE_WIDTH = 80, 160
+_MOST_SKIPPED = 5
+_DEFAULT_FOLDER, _DEFAULT_PROJECT = "outputs", "diffplan"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of ``diffplan-table``; arguments as in ``run_words``."""
+    run_words("diffplan-table", HELP, _make, argv)
+
+
+def _make(words: list[str]) -> None:
+    kind, settings = TableSettings.parse(words)
+    _put(_sheets(kind, settings), settings)
+
+
+def _sheets(kind: str | None, settings: TableSettings) -> list[Sheet]:
+    found = _read(settings)
+    for source, reason in found.skipped[:_MOST_SKIPPED]:
+        print(f"skipped {source}: {reason}", file=sys.stderr)
+    if len(found.skipped) > _MOST_SKIPPED:
+        print(f"skipped {len(found.skipped) - _MOST_SKIPPED} more that are no results.", file=sys.stderr)
+    chosen = [stored for stored in found.results if _is_meant(stored, settings)]
+    if kind == "ablation":
+        return _ablations(chosen, settings, len(found.results))
+    pattern = settings.ablation or "default"
+    shown = [stored for stored in chosen if pattern == "all" or fnmatch.fnmatchcase(stored.ablation, pattern)]
+    if len(shown) < len(chosen):
+        count = len(chosen) - len(shown)
+        print(f"{count} of {len(chosen)} results have another ablation than {pattern}; say ablation=all to see them.",
+              file=sys.stderr)  # fmt: skip
+    options = TableOptions(settings.metric, settings.allow, settings.seeds, default_settings)  # type: ignore[arg-type]
+    numbers = [int(kind)] if kind else [number for number in TABLES if _has_any(PaperTable.read(number), shown)]
+    if not numbers:
+        where = settings.wandb or ", ".join(settings.results or [_DEFAULT_FOLDER])
+        raise ResultError(
+            f"none of the {len(found.results)} results in {where} belongs to a table of the paper; say 1, 2 or 3 "
+            "to see one without ours."
+        )
+    return [result_table(PaperTable.read(number), shown, options) for number in numbers]
+
+
+def _read(settings: TableSettings) -> ResultFolder:
+    folders = settings.results or ([] if settings.wandb else [_DEFAULT_FOLDER])
+    found = ResultFolder([], [])
+    for folder in folders:
+        found += read_results(Path(folder).expanduser())
+    if settings.wandb:
+        # Imported here, because it takes longer to load than the table takes to make.
+        from diffplan.tracking.wandb_tables import read_wandb_results
+
+        found += read_wandb_results(settings.wandb)
+    return found
+
+
+def _is_meant(stored: StoredResult, settings: TableSettings) -> bool:
+    result = stored.result
+    pairs = ((settings.name, result.name), (settings.sweep, result.sweep or ""), (settings.task, result.task))
+    if not all(pattern is None or fnmatch.fnmatchcase(value, pattern) for pattern, value in pairs):
+        return False
+    group = f"{result.task}/{result.name}/{stored.ablation}"
+    wanted = settings.group
+    return wanted is None or group.startswith(f"{wanted.rstrip('/')}/") or fnmatch.fnmatchcase(group, wanted)
+
+
+def _has_any(paper: PaperTable, results: Sequence[StoredResult]) -> bool:
+    return any(row.task == stored.result.task and row.protocol in stored.result.protocols
+               for row in paper.rows for stored in results)  # fmt: skip
+
+
+def _ablations(results: Sequence[StoredResult], settings: TableSettings, num_read: int) -> list[Sheet]:
+    pattern = settings.ablation or "all"
+    chosen = [stored for stored in results if pattern == "all" or fnmatch.fnmatchcase(stored.ablation, pattern)]
+    places = dict.fromkeys(
+        (stored.result.task, protocol)
+        for stored in chosen
+        for protocol in stored.result.protocols
+        if settings.protocol in (None, protocol)
+    )
+    if not places:
+        raise ResultError(f"none of the {num_read} results is meant by these settings; see diffplan-table --help.")
+    ablations = [_ablation(task, protocol, chosen, settings) for task, protocol in places]
+    if settings.picture is not None:
+        _draw(ablations, Path(settings.picture))
+    return [ablation_sheet(ablation) for ablation in ablations]
+
+
+def _ablation(task: str, protocol: str, results: Sequence[StoredResult], settings: TableSettings) -> Ablation:
+    of_place = [stored for stored in results if stored.result.task == task and protocol in stored.result.protocols]
+    return Ablation.of(of_place, protocol, settings.metric, settings.allow, settings.baseline, default_settings(task))
+
+
+def _draw(ablations: Sequence[Ablation], path: Path) -> None:
+    """One picture an ablation; more than one have task and protocol in their names."""
+    # Imported here, because matplotlib takes longer to load than most tables take to make.
+    from diffplan.report.picture.ablation_picture import draw_ablation
+
+    for ablation in ablations:
+        one = len(ablations) == 1
+        place = path if one else path.with_stem(f"{path.stem}-{ablation.task}-{ablation.protocol}")
+        draw_ablation(ablation, place)
+        print(f"drawn: {place}", file=sys.stderr)
+
+
+def _put(sheets: Sequence[Sheet], settings: TableSettings) -> None:
+    if settings.format == "wandb":
+        _log(sheets, settings)
+        return
+    text = "\n".join(_written(sheet, settings) for sheet in sheets)
+    if settings.to is None:
+        print(text, end="")
+        return
+    path = Path(settings.to).expanduser()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise ConfigError(f"the table cannot be written to {path}: {error.strerror}.") from None
+    print(f"written: {path}", file=sys.stderr)
+
+
+def _written(sheet: Sheet, settings: TableSettings) -> str:
+    if settings.format == "text":
+        width = max(get_terminal_size().columns, _LEAST_WIDTH) if settings.to is None else _FILE_WIDTH
+        return sheet_text(sheet, width)
+    return {"markdown": sheet_markdown, "latex": sheet_latex, "csv": sheet_csv}[str(settings.format)](sheet)
+
+
+def _log(sheets: Sequence[Sheet], settings: TableSettings) -> None:
+    # Imported here, because it takes longer to load than the table takes to make.
+    from diffplan.tracking.wandb_tables import log_sheets
+
+    folder = Path((settings.results or [_DEFAULT_FOLDER])[0]) / "tables"
+    print(log_sheets(sheets, settings.to or settings.wandb or _DEFAULT_PROJECT, folder), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""``diffplan-train``: data, critic, denoiser, evaluation; then the scores and where to look."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from diffplan.cli.command import run_command
+from diffplan.sweep.cell import Cell
+from diffplan.sweep.run_cost import RunCost
+
+if TYPE_CHECKING:
+    from diffplan.run.folder import RunDir
+    from diffplan.tracking.base import AbstractRunLogger
+
+PLAIN_SETTINGS = {
+    "name": str,
+    "seed": int,
+    "prediction_type": str,
+    "stages": list[str],
+    "denoiser": str | None,
+    "num_threads": int | None,
+    "resume": bool,
+    "project": str,
+    "ablation": str,
+    "group": str,
+    "job_type": str,
+    "tags": list[str],
+    "sweep": str | None,
+    "objective": str | None,
+}
+GROUPS = (
+    "task", "source", "normalizer", "window", "datamodule", "backbone", "scheduler", "conditioning", "loss", "critic",
+    "guide", "sampler", "planner", "optimizer", "learning_rate_schedule", "average", "module", "callbacks", "logger",
+    "trainer", "paths",
+)  # fmt: skip
+
+logger = logging.getLogger(__name__)
+
+
+def train(config: DictConfig) -> dict[str, float]:
+    """Trains critic and denoiser and evaluates them; the same command continues a run that was interrupted.
+
+    Args:
+        config: Composed from ``conf/train.yaml``.
+
+    Returns:
+        The metrics of the final evaluation.
+
+    Raises:
+        DiffplanError: anything a user can set right.
+    """
+    from diffplan.config.validation import check_config
+
+    check_config(config, PLAIN_SETTINGS, GROUPS)
+    # torch and Lightning take seconds to import; a mistyped option should not wait for them.
+    import torch
+    from hydra.utils import instantiate
+    from lightning import seed_everything
+    from lightning.pytorch.utilities import rank_zero_only
+
+    from diffplan.run.folder import RunDir
+    from diffplan.training.stages import check_stages, train_stages
+
+    check_stages(config)
+    resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    instantiate(config.task)
+    if config.num_threads is not None:
+        torch.set_num_threads(config.num_threads)
+    with RunDir(Path(config.paths.run_dir), locks=getattr(rank_zero_only, "rank", 0) == 0) as run_dir:
+        result = run_dir.result()
+        if result is not None and is_finished(config):
+            logger.info(
+                "this run is finished; for other settings of the planner, use diffplan-plan checkpoint=%s", run_dir.path
+            )
+            _show(run_dir, config, [])
+            return result.metrics
+        run_dir.check_resume(config.resume)
+        seed_everything(config.seed, workers=True, verbose=False)
+        datamodule = instantiate(config.datamodule)
+        loggers = [instantiate(run_logger) for run_logger in config.logger.values()]
+        for run_logger in loggers:
+            run_logger.log_config(resolved, _groups(config))
+        trainer = train_stages(config, resolved, run_dir, datamodule, loggers)
+        if trainer.is_global_zero:
+            _show(run_dir, config, loggers)
+        result = run_dir.result()
+    return {} if result is None else result.metrics
+
+
+def main() -> None:
+    """Entry point of ``diffplan-train``."""
+    run_command("diffplan-train", "train", train, is_finished, _estimate)
+
+
+def is_finished(config: DictConfig) -> bool:
+    """Whether the run of a config has been trained to its last step and played all its episodes: it is only shown."""
+    from diffplan.run.folder import RunDir
+    from diffplan.training.stages import last_step
+
+    result = RunDir(Path(config.paths.run_dir)).result()
+    if not config.resume or result is None or result.step < last_step(config):
+        return False
+    rollout = config.callbacks.get("rollout")
+    if rollout is None or not result.protocols:
+        return True
+    wanted = set(range(rollout.first_seed, rollout.first_seed + rollout.num_final_episodes))
+    protocols = [rollout.protocols] if isinstance(rollout.protocols, str) else rollout.protocols
+    played = {protocol: set(episodes.seeds) for protocol, episodes in result.protocols.items()}
+    return all(wanted <= played.get(protocol, set()) for protocol in protocols)
+
+
+def _estimate(cells: Sequence[Cell]) -> list[RunCost | None]:
+    from diffplan.cli.training_cost import training_costs
+
+    return training_costs(cells)
+
+
+def _groups(config: DictConfig) -> dict[str, Any]:
+    return {"task": config.task.name, **{key: config[key] for key in ("name", "seed", "ablation", "sweep")}}
+
+
+def _show(run_dir: "RunDir", config: DictConfig, loggers: list["AbstractRunLogger"]) -> None:
+    """Prints the scores and where to look further."""
+    from diffplan.report.run_page.run_page import write_run_page
+    from diffplan.report.table.score_table import print_scores
+
+    result = run_dir.result()
+    if result is not None and result.metrics:
+        print_scores(result.metrics, config.task.paper_scores, result.data)
+    page = write_run_page(run_dir.path)
+    for place in [run_logger.where_to_look() for run_logger in loggers] or [f"Open {page}"]:
+        print(place)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What settings mean and whether they are valid."""

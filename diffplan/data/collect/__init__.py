@@ -1,0 +1,1 @@
+"""Collecting locomotion data with SAC."""

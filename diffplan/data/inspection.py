@@ -1,0 +1,91 @@
+"""Statistics of a whole data set, under the names the catalogue uses."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from jaxtyping import Float64
+from rich.table import Table
+
+from diffplan.data.catalog import CatalogEntry
+from diffplan.data.segmentation import segment_by_flags, segment_by_goal_departure
+from diffplan.data.source.base import Episode
+from diffplan.data.source.d4rl_file import D4RLArrays
+
+
+def column_statistics(arrays: D4RLArrays) -> dict[str, Float64[np.ndarray, " dim"]]:
+    """Mean, population standard deviation, least and greatest value of every column, in raw units.
+
+    Args:
+        arrays: All rows.
+
+    Returns:
+        One array per ``{observation,action,reward}_{mean,std,min,max}``, rewards having one column.
+    """
+    statistics = {}
+    columns = (
+        ("observation", arrays.observations),
+        ("action", arrays.actions),
+        ("reward", arrays.rewards[:, None]),
+    )
+    for name, array in columns:
+        statistics[f"{name}_mean"] = array.mean(axis=0, dtype=np.float64)
+        statistics[f"{name}_std"] = array.std(axis=0, dtype=np.float64)
+        statistics[f"{name}_min"] = array.min(axis=0).astype(np.float64)
+        statistics[f"{name}_max"] = array.max(axis=0).astype(np.float64)
+    return statistics
+
+
+def episode_table(arrays: D4RLArrays, entry: CatalogEntry | None) -> Table:
+    """Lengths and returns of the episodes, cut in each of the ways that the data set can be cut.
+
+    Args:
+        arrays: The whole file.
+        entry: The published data set it belongs to; None if there is none.
+    """
+    table = Table("cut at", "episodes", "terminated", "shortest", "mean", "longest", box=None, pad_edge=False)
+    for column in ("return mean", "std", "best"):
+        table.add_column(column)
+    _add_episodes(table, "flags", segment_by_flags(arrays))
+    if entry is not None and entry.target is not None:
+        _add_episodes(table, "departures", segment_by_goal_departure(arrays, entry.target))
+    return table
+
+
+def statistics_table(arrays: D4RLArrays, entry: CatalogEntry | None) -> Table:
+    """Statistics of every column, the published ones beside them.
+
+    Args:
+        arrays: The whole file.
+        entry: The published data set it belongs to; None if there is none.
+    """
+    statistics = column_statistics(arrays)
+    published = entry.statistics if entry is not None else {}
+    table = Table("column", "mean", "std", "min", "max", box=None, pad_edge=False)
+    if published:
+        table.title = "published values in brackets"
+    for name in ("observation", "action", "reward"):
+        for index in range(len(statistics[f"{name}_mean"])):
+            cells = []
+            for quantity in ("mean", "std", "min", "max"):
+                key = f"{name}_{quantity}"
+                cell = f"{statistics[key][index]:.5g}"
+                if key in published and index < len(published[key]):
+                    cell += f" ({published[key][index]:.5g})"
+                cells.append(cell)
+            table.add_row(f"{name} {index}", *cells)
+    return table
+
+
+def _add_episodes(table: Table, label: str, episodes: Iterable[Episode]) -> None:
+    facts = [(len(episode), float(episode.rewards.sum()), episode.terminated) for episode in episodes]
+    lengths = np.array([fact[0] for fact in facts])
+    returns = np.array([fact[1] for fact in facts])
+    table.add_row(
+        label,
+        f"{len(facts):,}",
+        f"{sum(fact[2] for fact in facts):,}",
+        f"{lengths.min():,}",
+        f"{lengths.mean():,.1f}",
+        f"{lengths.max():,}",
+        *(f"{value:,.1f}" for value in (returns.mean(), returns.std(), returns.max())),
+    )

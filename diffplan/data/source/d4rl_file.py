@@ -1,0 +1,299 @@
+"""The five arrays every D4RL file comes down to."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import h5py
+import numpy as np
+from jaxtyping import Bool, Float32, Shaped
+
+from diffplan.errors import DataError, DataNotFoundError, TaskMismatchError
+
+
+@dataclass(frozen=True, repr=False)
+class D4RLArrays:
+    """All rows of one file in file order, raw units; row ``i`` is the observation before action ``i``.
+
+    Attributes:
+        observations: Observations before each action.
+        actions: Actions as recorded.
+        rewards: Reward of each action.
+        terminals: The action ended the task.
+        timeouts: The recording stopped after the action for another reason, as the file says.
+        metadata: The file's single values below ``metadata/`` and its attributes, by path; arrays (policy weights) are
+            left out.
+    """
+
+    observations: Float32[np.ndarray, "rows observation"]
+    actions: Float32[np.ndarray, "rows action"]
+    rewards: Float32[np.ndarray, " rows"]
+    terminals: Bool[np.ndarray, " rows"]
+    timeouts: Bool[np.ndarray, " rows"]
+    metadata: Mapping[str, str | int | float]
+
+    def __len__(self) -> int:
+        return len(self.observations)
+
+    def first(self, num_rows: int | None) -> "D4RLArrays":
+        """The rows from the beginning; None keeps all."""
+        columns = ("observations", "actions", "rewards", "terminals", "timeouts")
+        return replace(self, **{column: getattr(self, column)[:num_rows] for column in columns})
+
+    def __repr__(self) -> str:
+        return f"D4RLArrays(rows={len(self)}, observations={self.observations.shape}, actions={self.actions.shape})"
+
+
+REQUIRED_KEYS = ("observations", "actions", "rewards", "terminals")
+
+
+def read_d4rl_file(
+    path: Path,
+    observation_dim: int | None = None,
+    action_dim: int | None = None,
+    max_episode_steps: int | None = None,
+    task_name: str | None = None,
+) -> D4RLArrays:
+    """Reads and checks a whole file; numbers become float32, flags bool, columns of width one flat.
+
+    Args:
+        path: The HDF5 file.
+        observation_dim: Width the observations must have; any width if None.
+        action_dim: Width the actions must have; any width if None.
+        max_episode_steps: Episode length at which a file without ``timeouts`` (kitchen) is cut; there such a file is
+            cut at its terminals only if None.
+        task_name: Task whose dimensions these are, for the message when they differ.
+
+    Raises:
+        DataNotFoundError: There is no such file.
+        DataError: The file is empty, not HDF5, truncated, lacks a key, or holds rows nobody can train on.
+        TaskMismatchError: Observations or actions have another width than the task declares.
+    """
+    with open_hdf5(path) as file:
+        for key in REQUIRED_KEYS:
+            _require(file, key, path)
+        observations = _matrix(file, "observations", path)
+        actions = _matrix(file, "actions", path)
+        rewards = _vector(file, "rewards", path).astype(np.float32)
+        terminals = _flags(file, "terminals", path)
+        has_timeouts = "timeouts" in file
+        timeouts = _flags(file, "timeouts", path) if has_timeouts else np.zeros(len(terminals), dtype=np.bool_)
+        metadata = _metadata(file)
+    _check_dimension("observation_dim", observation_dim, observations.shape[1], path, task_name)
+    _check_dimension("action_dim", action_dim, actions.shape[1], path, task_name)
+    lengths = {
+        "observations": len(observations),
+        "actions": len(actions),
+        "rewards": len(rewards),
+        "terminals": len(terminals),
+        "timeouts": len(timeouts),
+    }
+    _check_rows(lengths, path)
+    for key, array in (("observations", observations), ("actions", actions), ("rewards", rewards)):
+        _check_finite(array, key, path)
+    if not has_timeouts and max_episode_steps is not None:
+        timeouts = _timeouts_every(max_episode_steps, terminals)
+    return D4RLArrays(observations, actions, rewards, terminals, timeouts, metadata)
+
+
+@contextmanager
+def open_hdf5(path: Path) -> Iterator[h5py.File]:
+    """Opens a file for reading and turns everything HDF5 may complain about into one sentence.
+
+    Raises:
+        DataNotFoundError: There is no such file.
+        DataError: It is empty, not HDF5, truncated, corrupt, or may not be read.
+    """
+    if not path.exists():
+        raise DataNotFoundError(f"There is no file {path}: give the path of an HDF5 file in D4RL's layout.")
+    if not path.is_file():
+        raise DataError(f"{path} must be an HDF5 file but is a folder; name the file inside it.")
+    try:
+        with path.open("rb") as raw:
+            first_byte = raw.read(1)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}; check the file's permissions.") from error
+    if not first_byte:
+        raise DataError(f"{path} is empty (0 bytes); delete it and get it again.")
+    if not h5py.is_hdf5(path):
+        raise DataError(f"{path} is not an HDF5 file; delete it and get it again, or give another path.")
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, RuntimeError, KeyError, ValueError, MemoryError) as error:  # h5py has no error class of its own
+        size = path.stat().st_size
+        reason = "is truncated" if "truncated" in str(error) else "is damaged and cannot be read to its end"
+        raise DataError(f"{path} {reason} ({size:,} bytes are there); delete it and get it again.") from error
+
+
+def count_rows(path: Path) -> int:
+    """Counts the transitions of a file without reading them.
+
+    Raises:
+        DataError: As ``read_d4rl_file``, for everything that shows without reading the rows.
+    """
+    with open_hdf5(path) as file:
+        for key in REQUIRED_KEYS:
+            _require(file, key, path)
+        return int(file["observations"].shape[0])
+
+
+def read_metadata(path: Path) -> dict[str, str | int | float]:
+    """Reads the single values below ``metadata/`` and the file's attributes, see ``D4RLArrays.metadata``.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    with open_hdf5(path) as file:
+        return _metadata(file)
+
+
+def check_keys(path: Path, keys: tuple[str, ...]) -> None:
+    """Makes sure that a file opens and holds all these arrays.
+
+    Raises:
+        DataError: It does not.
+    """
+    with open_hdf5(path) as file:
+        for key in keys:
+            _require(file, key, path)
+
+
+def list_arrays(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shape and dtype of every array of a file by its path inside, single values left out.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    arrays: dict[str, tuple[tuple[int, ...], str]] = {}
+
+    def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        if isinstance(item, h5py.Dataset) and item.shape:
+            arrays[name] = (item.shape, str(item.dtype))
+
+    with open_hdf5(path) as file:
+        file.visititems(visit)
+    return arrays
+
+
+def file_sha256(path: Path) -> str:
+    """Hashes a file (a second for a gigabyte); a file that has not changed is hashed once per process.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    try:
+        stat = path.stat()
+        return _file_sha256(path, stat.st_mtime_ns, stat.st_size)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+@cache
+def _file_sha256(path: Path, modified_ns: int, size: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _require(file: h5py.File, key: str, path: Path) -> None:
+    if isinstance(file.get(key), h5py.Dataset):
+        return
+    there = ", ".join(sorted(str(name) for name in file)) or "nothing"
+    hint = "; this is a Minari file, read it with source=minari_source" if "episode_0" in file else ""
+    raise DataError(f"{path} lacks the key '{key}' of D4RL's layout, it has {there}{hint}.")
+
+
+def _numbers(file: h5py.File, key: str, path: Path) -> Shaped[np.ndarray, "..."]:
+    dataset = file[key]
+    if dataset.dtype.kind not in "fiub":
+        raise DataError(f"{path} must hold numbers under '{key}', got dtype {dataset.dtype}.")
+    return np.asarray(dataset[()])
+
+
+def _matrix(file: h5py.File, key: str, path: Path) -> Float32[np.ndarray, "rows dim"]:
+    array = _numbers(file, key, path)
+    if array.ndim != 2:
+        raise DataError(f"{path} must hold one row per transition under '{key}', got the shape {array.shape}.")
+    # A float64 value beyond float32 becomes inf here and is reported with its row by _check_finite.
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _vector(file: h5py.File, key: str, path: Path) -> Shaped[np.ndarray, " rows"]:
+    array = _numbers(file, key, path)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise DataError(f"{path} must hold one value per transition under '{key}', got the shape {array.shape}.")
+    return array
+
+
+def _flags(file: h5py.File, key: str, path: Path) -> Bool[np.ndarray, " rows"]:
+    array = _vector(file, key, path)
+    _check_finite(array, key, path)
+    return array.astype(np.bool_)
+
+
+def _metadata(file: h5py.File) -> dict[str, str | int | float]:
+    values: dict[str, str | int | float] = {}
+
+    def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        if isinstance(item, h5py.Dataset) and item.shape == ():
+            values[name] = _plain(item[()])
+
+    if isinstance(file.get("metadata"), h5py.Group):
+        file["metadata"].visititems(visit)
+    for name, value in file.attrs.items():
+        if np.ndim(value) == 0:
+            values[name] = _plain(value)
+    return values
+
+
+def _plain(value: object) -> str | int | float:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    if isinstance(value, np.generic):
+        value = value.item()
+    return value if isinstance(value, int | float) else str(value)
+
+
+def _check_dimension(name: str, declared: int | None, found: int, path: Path, task_name: str | None) -> None:
+    if declared is None or declared == found:
+        return
+    task = task_name or "<id>"
+    raise TaskMismatchError(
+        f"task '{task}' declares {name}={declared} but {path} has {found}. Fix conf/task/{task}.yaml or give the file "
+        "that belongs to this task."
+    )
+
+
+def _check_rows(lengths: dict[str, int], path: Path) -> None:
+    if len(set(lengths.values())) > 1:
+        counts = ", ".join(f"{key} {length}" for key, length in lengths.items())
+        raise DataError(f"{path} must hold equally many rows under every key, got {counts}.")
+    if lengths["observations"] == 0:
+        raise DataError(f"{path} holds no rows.")
+
+
+def _check_finite(array: Shaped[np.ndarray, "rows ..."], key: str, path: Path) -> None:
+    finite = np.isfinite(array)
+    if finite.all():
+        return
+    position = np.argwhere(~finite)[0]
+    value = array[tuple(position)]
+    count = int((~finite).sum())
+    raise DataError(
+        f"{path} must hold finite numbers under '{key}', got {value} in row {position[0]} ({count} such values in all)."
+    )
+
+
+def _timeouts_every(max_episode_steps: int, terminals: Bool[np.ndarray, " rows"]) -> Bool[np.ndarray, " rows"]:
+    """Flags each row that is ``max_episode_steps`` after the start of its episode, terminals starting new ones."""
+    rows = np.arange(len(terminals))
+    first_rows = np.zeros(len(terminals), dtype=np.int64)
+    first_rows[1:] = np.where(terminals[:-1], rows[1:], 0)
+    step = rows - np.maximum.accumulate(first_rows)
+    return (step + 1) % max_episode_steps == 0

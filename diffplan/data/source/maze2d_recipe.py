@@ -1,0 +1,184 @@
+"""How D4RL made its Maze2D data, repeated with any seed and size."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Shaped
+
+from diffplan.env.make_env import MAZE2D_EPISODE_STEPS
+from diffplan.env.maze2d.maze_layout import MazeLayout
+from diffplan.env.maze2d.point_mass import PointMass
+from diffplan.env.maze2d.waypoint_controller import WaypointController
+from diffplan.errors import ConfigError
+
+# Raise it when the recipe changes what a seed gives: it is part of every file's metadata.
+_VERSION = 1
+_SUCCESS_RADIUS = 0.5
+_BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class Maze2DRecipe:
+    """One Maze2D data set of D4RL's kind; the same recipe always gives the same rows, and a shorter set is a prefix.
+
+    The ball is never reset. A waypoint controller with noise on its actions drives it to a random target; when it
+    arrives, or after one episode length, the row is flagged and another target is drawn.
+
+    Attributes:
+        name: D4RL id, for instance ``maze2d-medium-dense-v1``; its reward decides how the rows are labelled.
+        num_transitions: Rows.
+        seed: Seeds targets, waypoints and action noise.
+        noise: Standard deviation of the Gaussian noise on actions, before they are clipped; D4RL's is 0.5.
+        repeat_row_after_switch: Repeat the previous observation in the row after each new target, while
+            ``infos/qpos`` has moved on. D4RL's script does so, and its published files have these rows.
+
+    Raises:
+        ConfigError: a name without a maze, or a number out of range.
+
+    Reference: Fu et al., "D4RL: Datasets for Deep Data-Driven Reinforcement Learning", section 5.1.
+    """
+
+    name: str
+    num_transitions: int
+    seed: int = 0
+    noise: float = 0.5
+    repeat_row_after_switch: bool = True
+
+    def __post_init__(self) -> None:
+        names = [f"maze2d-{maze}{infix}-v1" for maze in MAZE2D_EPISODE_STEPS for infix in ("", "-dense")]
+        if self.name not in names:
+            raise ConfigError(f"Only Maze2D can be regenerated ({', '.join(names)}); got {self.name!r}.")
+        if self.num_transitions < 1 or self.seed < 0 or not 0.0 <= self.noise < np.inf:
+            raise ConfigError(
+                "A recipe needs num_transitions of at least 1, a seed and a noise of at least 0; got "
+                f"num_transitions={self.num_transitions}, seed={self.seed}, noise={self.noise}."
+            )
+
+    @property
+    def maze(self) -> str:
+        """Name of the maze."""
+        return self.name.split("-")[1]
+
+    @property
+    def reward(self) -> Literal["sparse", "dense"]:
+        """How the rows are labelled."""
+        return "dense" if "-dense-" in self.name else "sparse"
+
+    @property
+    def layout(self) -> MazeLayout:
+        """The maze."""
+        return MazeLayout.named(self.maze)
+
+    @property
+    def file_name(self) -> str:
+        """A name that no other recipe has."""
+        noise = "" if self.noise == 0.5 else f"-noise{self.noise:g}"
+        rows = "" if self.repeat_row_after_switch else "-unrepeated"
+        return f"{self.name}-{self.num_transitions}-seed{self.seed}{noise}{rows}.hdf5"
+
+    def metadata(self) -> dict[str, str | int | float]:
+        """What a file made by this recipe says about itself; nothing in it depends on when or where it is made."""
+        return {
+            "generator": "diffplan, by D4RL's Maze2D recipe; not D4RL's own data",
+            "name": self.name,
+            "recipe_version": _VERSION,
+            "num_transitions": self.num_transitions,
+            "seed": self.seed,
+            "noise": self.noise,
+            "repeat_row_after_switch": int(self.repeat_row_after_switch),
+            "mujoco_version": version("mujoco"),
+            "numpy_version": np.__version__,
+        }
+
+    def collect(self, on_rows: Callable[[int], None] | None = None) -> dict[str, Shaped[np.ndarray, "rows ..."]]:
+        """Plays the recipe.
+
+        Args:
+            on_rows: Told now and then how many more rows are done.
+
+        Returns:
+            The arrays of a D4RL file by key. Row ``i`` is labelled with the reward of its own observation, as D4RL's
+            published files are.
+        """
+        rows = self.num_transitions
+        columns = _Columns(np.empty((rows, 4)), np.empty((rows, 2)), np.empty((rows, 4)), np.empty((rows, 2)))
+        switched = np.zeros(rows, dtype=bool)
+        walk = _Walk(self)
+        for start in range(0, rows, _BLOCK):
+            stop = min(start + _BLOCK, rows)
+            walk.advance(columns, switched, start, stop)
+            if on_rows is not None:
+                on_rows(stop - start)
+        observations = columns.observations.astype(np.float32)
+        states = columns.states.astype(np.float32)
+        return {
+            "observations": observations,
+            "actions": columns.actions.astype(np.float32),
+            "rewards": self._rewards(observations),
+            "terminals": np.zeros(rows, dtype=bool),
+            "timeouts": switched,
+            "infos/goal": columns.targets.astype(np.float32),
+            "infos/qpos": states[:, :2],
+            "infos/qvel": states[:, 2:],
+        }
+
+    def _rewards(self, observations: Float32[np.ndarray, "rows 4"]) -> Float32[np.ndarray, " rows"]:
+        target = np.array(self.layout.target_cell, dtype=np.float32)
+        distances = np.linalg.norm(observations[:, :2] - target, axis=1)
+        rewards = np.exp(-distances) if self.reward == "dense" else distances <= _SUCCESS_RADIUS
+        return rewards.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    observations: Float64[np.ndarray, "rows 4"]
+    actions: Float64[np.ndarray, "rows 2"]
+    states: Float64[np.ndarray, "rows 4"]
+    targets: Float64[np.ndarray, "rows 2"]
+
+
+class _Walk:
+    """The endless walk that a data set is cut from."""
+
+    def __init__(self, recipe: Maze2DRecipe) -> None:
+        # Separate streams, so that a change in how one is drawn leaves the others alone.
+        streams = np.random.SeedSequence(recipe.seed).spawn(3)
+        self._targets, waypoints, self._action_noise = (np.random.default_rng(stream) for stream in streams)
+        self._noise = recipe.noise
+        self._repeats = recipe.repeat_row_after_switch
+        self._max_steps = MAZE2D_EPISODE_STEPS[recipe.maze]
+        self._cells = recipe.layout.free_cells
+        self._point_mass = PointMass(recipe.layout)
+        self._controller = WaypointController(recipe.layout, waypoints)
+        self._target = self._random_position()
+        speed = self._targets.standard_normal(2) * 0.1
+        self._point_mass.reset(np.concatenate([self._random_position(), speed]))
+        self._observation = self._point_mass.state()
+        self._steps = 0
+
+    def advance(self, columns: _Columns, switched: Bool[np.ndarray, " rows"], start: int, stop: int) -> None:
+        """Fills the rows from ``start`` to ``stop``."""
+        noise = self._action_noise.standard_normal((stop - start, 2)) * self._noise
+        for row in range(start, stop):
+            command, arrived = self._controller.act(self._observation, self._target)
+            action = np.minimum(np.maximum(command + noise[row - start], -1.0), 1.0)
+            columns.observations[row] = self._observation
+            columns.actions[row] = action
+            columns.states[row] = self._point_mass.state()
+            columns.targets[row] = self._target
+            self._point_mass.step(action)
+            switch = arrived or self._steps >= self._max_steps
+            self._steps += 1
+            if switch:
+                switched[row] = True
+                self._target = self._random_position()
+                self._steps = 0
+            if not (switch and self._repeats):
+                self._observation = self._point_mass.state()
+
+    def _random_position(self) -> Float64[np.ndarray, "2"]:
+        cell = np.array(self._cells[self._targets.integers(len(self._cells))], dtype=np.float64)
+        return cell + self._targets.uniform(-0.1, 0.1, size=2)

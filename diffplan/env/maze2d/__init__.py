@@ -1,0 +1,1 @@
+"""D4RL's mazes and the point mass in them."""

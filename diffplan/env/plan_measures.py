@@ -1,0 +1,157 @@
+"""How good plans were, and how right the critic was about them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64, Integer
+
+from diffplan.env.make_env import make_env
+from diffplan.env.maze2d.maze_layout import MazeLayout
+from diffplan.env.rollout import Rollout
+from diffplan.method.critic import ReturnTarget
+
+# Points looked at between two rows of a plan.
+_BETWEEN = 8
+# Contacts are soft: a body of radius 0.1 really comes this near to a wall with its centre, and no nearer.
+_CLEARANCE = 0.05
+
+
+def plan_quality(rollout: Rollout, stride: int) -> dict[str, float]:
+    """Judges the first plan of every episode; empty where none was kept.
+
+    In a maze: ``through_walls``, the share of plans whose path leaves the free space, and ``tracking_error``, the mean
+    distance in metres between planned and executed positions. Elsewhere: ``first_step_error``, the root mean square
+    difference between the observation planned for the next step and the one that came, in standard deviations of the
+    observations met; and ``plan_value``, the mean of the critic's values of the plans, where there is a critic.
+
+    Args:
+        rollout: Episodes.
+        stride: Environment steps between two rows of a plan.
+    """
+    if rollout.plans is None:
+        return {}
+    env = make_env(rollout.env_id)
+    layout = getattr(env.unwrapped, "layout", None)
+    env.close()
+    plans = np.asarray(rollout.plans, dtype=np.float64)
+    if isinstance(layout, MazeLayout):
+        return {
+            "through_walls": float(_through_walls(plans[..., :2], layout).mean()),
+            "tracking_error": _tracking_error(plans[..., :2], rollout.observations[..., :2], stride),
+        }
+    quality = {"first_step_error": _first_step_error(plans, rollout.observations, stride)}
+    if rollout.values is not None:
+        quality["plan_value"] = float(np.nanmean(rollout.values))
+    return quality
+
+
+def _through_walls(paths: Float64[np.ndarray, "env row 2"], layout: MazeLayout) -> Float[np.ndarray, " env"]:
+    """1 for every path that no body could follow for a wall, 0 for the others."""
+    fractions = np.arange(_BETWEEN) / _BETWEEN
+    segments = paths[:, :-1, None] + fractions[:, None] * (paths[:, 1:] - paths[:, :-1])[:, :, None]
+    free = layout.is_free(segments.reshape(len(paths), -1, 2), radius=_CLEARANCE)
+    return np.asarray(~free.all(axis=1), dtype=np.float64)
+
+
+def _tracking_error(
+    planned: Float64[np.ndarray, "env row 2"], visited: Float64[np.ndarray, "env step 2"], stride: int
+) -> float:
+    rows = min(planned.shape[1], 1 + (visited.shape[1] - 1) // stride)
+    distances = np.linalg.norm(planned[:, :rows] - visited[:, : rows * stride : stride], axis=-1)
+    return float(np.nanmean(distances))
+
+
+def _first_step_error(
+    planned: Float64[np.ndarray, "env row observation"],
+    visited: Float64[np.ndarray, "env step observation"],
+    stride: int,
+) -> float:
+    spread = np.nanstd(visited, axis=(0, 1))
+    came = visited[:, stride] if visited.shape[1] > stride else np.full_like(planned[:, 1], np.nan)
+    differences = (planned[:, 1] - came) / np.where(spread > 0, spread, 1.0)
+    return float(np.sqrt(np.nanmean(differences**2)))
+
+
+# With a discount of 0.997 these are the decisions at least 462 steps before a time limit.
+_MOST_UNSEEN = 0.25
+
+
+@dataclass(frozen=True)
+class ValueCalibration:
+    """Every decision of a rollout that a critic valued, with what then happened.
+
+    A time limit hides what would have followed, and the critic cannot see it coming. A decision whose return is hidden
+    by more than a quarter, counted in weights of the discounted sum, says little about the critic: it is kept but not
+    ``counted``. Decisions of episodes that terminated always count.
+
+    Attributes:
+        values: The critic's value of the chosen plan.
+        returns: The discounted return that followed, as the critic's target defines it.
+        counted: Whether enough of the return was seen.
+    """
+
+    values: Float64[np.ndarray, " decision"]
+    returns: Float64[np.ndarray, " decision"]
+    counted: Bool[np.ndarray, " decision"]
+
+    @classmethod
+    def of_rollout(cls, rollout: Rollout) -> "ValueCalibration | None":
+        """Compares all decisions of a rollout.
+
+        Args:
+            rollout: Episodes, whole ones.
+
+        Returns:
+            The comparison; None where no critic valued anything.
+        """
+        if rollout.values is None or rollout.value_target is None:
+            return None
+        returns = discounted_returns(rollout.rewards, rollout.lengths, rollout.terminated, rollout.value_target)
+        valued = np.isfinite(rollout.values) & np.isfinite(returns)
+        remaining = rollout.lengths[:, None] - np.arange(rollout.rewards.shape[1])
+        unseen = np.where(rollout.terminated[:, None], 0.0, rollout.value_target.discount ** np.maximum(remaining, 0.0))
+        return cls(rollout.values[valued], returns[valued], (unseen <= _MOST_UNSEEN)[valued])
+
+    @property
+    def correlation(self) -> float | None:
+        """Pearson's correlation over the counted decisions; None where either side does not vary."""
+        values, returns = self.values[self.counted], self.returns[self.counted]
+        if len(values) < 2 or np.ptp(values) == 0 or np.ptp(returns) == 0:
+            return None
+        return float(np.corrcoef(values, returns)[0, 1])
+
+    @property
+    def bias(self) -> float | None:
+        """Mean of value minus return over the counted decisions; positive for a critic that hopes too much."""
+        if not self.counted.any():
+            return None
+        return float((self.values - self.returns)[self.counted].mean())
+
+
+def discounted_returns(
+    rewards: Float64[np.ndarray, "env step"],
+    lengths: Integer[np.ndarray, " env"],
+    terminated: Bool[np.ndarray, " env"],
+    target: ReturnTarget,
+) -> Float64[np.ndarray, "env step"]:
+    """Returns what followed each step until the end of its episode, discounted from there; NaN after the end.
+
+    Args:
+        rewards: Reward of each step.
+        lengths: Steps each episode took; rewards past them are ignored.
+        terminated: Episodes that ended in a terminal state.
+        target: Discount, penalty, and what follows a time limit.
+    """
+    steps = np.arange(rewards.shape[1])
+    running = steps < lengths[:, None]
+    rewards = np.where(running, rewards, 0.0)
+    following = np.zeros(len(rewards))
+    if target.time_limit == "extrapolate":
+        mean_rewards = rewards.sum(axis=1) / np.maximum(lengths, 1)
+        following = np.where(terminated, 0.0, mean_rewards / (1.0 - target.discount))
+    rewards[terminated, lengths[terminated] - 1] += target.termination_penalty
+    returns = np.full(rewards.shape, np.nan)
+    for step in steps[::-1]:
+        following = np.where(running[:, step], rewards[:, step] + target.discount * following, following)
+        returns[:, step] = np.where(running[:, step], following, np.nan)
+    return returns

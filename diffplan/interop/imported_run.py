@@ -1,0 +1,215 @@
+"""An ordinary run's checkpoints, made from weights of elsewhere."""
+
+import io
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+
+import diffplan
+from diffplan.config.paths import CONF_DIR
+from diffplan.config.resolvers import checkpoint_file, register_resolvers
+from diffplan.errors import CheckpointError, ConfigError, TaskMismatchError
+from diffplan.files import write_atomically
+from diffplan.interop.import_settings import ImportSettings
+from diffplan.interop.imported_weights import ImportedWeights
+from diffplan.interop.network_shape import critic_settings, denoiser_settings, rebuild_critic, rebuild_denoiser
+from diffplan.interop.trajectory_format import TrajectoryFormat
+from diffplan.training.base import AbstractTrajectoryModule
+from diffplan.training.checkpoint import load_module, read_checkpoint
+from diffplan.training.value_module import ValueModule
+
+
+@dataclass(frozen=True)
+class ImportedRun:
+    """What becomes a run's folder.
+
+    Attributes:
+        checkpoints: Content of each file, by name.
+        plans_alone: Whether its task needs no critic.
+    """
+
+    checkpoints: dict[str, dict[str, Any]]
+    plans_alone: bool
+
+
+def build_run(denoiser: ImportedWeights, critic: ImportedWeights | None, settings: ImportSettings) -> ImportedRun:
+    """Builds the modules that hold the weights, with a config that training could have had.
+
+    Args:
+        denoiser: The denoiser.
+        critic: The critic; None where there is none.
+        settings: Of ``diffplan-import``.
+
+    Raises:
+        DiffplanError: the weights, the task and the settings do not go together.
+    """
+    config = _config(denoiser, critic, settings)
+    offset, scale, data = _statistics(settings, denoiser.form, config)
+    OmegaConf.resolve(config)
+    resolved = OmegaConf.to_container(config)
+    checkpoints = {}
+    for name, weights, node in (("last", denoiser, config.module), ("critic", critic, config.critic.module)):
+        if weights is None:
+            continue
+        module = instantiate({**node, "compile": False})
+        _fill(module, weights, offset, scale)
+        checkpoints[name] = {
+            "state_dict": module.state_dict(),
+            "global_step": weights.step,
+            "diffplan": {
+                "version": diffplan.__version__, "config": resolved, "module": type(module).__name__, "data": data,
+            },
+        }  # fmt: skip
+    return ImportedRun(checkpoints, plans_alone=config.task.guide_scale is None)
+
+
+def write_run(run: ImportedRun, folder: Path) -> list[Path]:
+    """Writes the checkpoints.
+
+    Args:
+        run: What to write.
+        folder: The run's.
+
+    Returns:
+        The files.
+
+    Raises:
+        CheckpointError: there are others already.
+    """
+    places = {folder / "checkpoints" / f"{name}.ckpt": content for name, content in run.checkpoints.items()}
+    for place in (folder / "checkpoints" / "last.ckpt", folder / "checkpoints" / "critic.ckpt"):
+        if place.exists():
+            raise CheckpointError(f"{place} is there already; choose another place with to=...")
+    # The denoiser comes last: a run that has one is complete.
+    for place, content in reversed(places.items()):
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        write_atomically(place, buffer.getvalue(), durable=True)
+    return list(places)
+
+
+def _config(denoiser: ImportedWeights, critic: ImportedWeights | None, settings: ImportSettings) -> DictConfig:
+    """Composes the training config that has networks, noise and windows of the imported ones."""
+    form = None if denoiser.form is None else denoiser.form.config
+    network = denoiser_settings(denoiser.average)
+    task = str(settings.task or (None if form is None else form.task))
+    predicts = denoiser.prediction_type or settings.prediction_type
+    if predicts is None:
+        raise ConfigError(
+            "the scheduler's file does not say what the network predicts; give prediction_type=sample, as is right for "
+            "the published hopper models, or prediction_type=epsilon."
+        )
+    if settings.prediction_type not in (None, predicts):
+        raise TaskMismatchError(f"the files say prediction_type={predicts}, not {settings.prediction_type}.")
+    overrides = [f"task={task}", f"name={settings.name}", f"prediction_type={predicts}", "logger=csv_logger"]
+    overrides += [f"backbone.{key}={network[key]}" for key in ("dim", "dim_multipliers", "attention", "kernel_size")]
+    horizon = denoiser.horizon or settings.horizon
+    if settings.horizon not in (None, horizon):
+        raise TaskMismatchError(f"the files say horizon={horizon}, not {settings.horizon}.")
+    overrides += [] if horizon is None else [f"window.horizon={horizon}"]
+    if denoiser.alphas_cumprod is not None:
+        overrides.append(f"task.diffusion_steps={len(denoiser.alphas_cumprod)}")
+    if denoiser.clip_sample is not None:
+        overrides.append(f"task.clip_denoised={denoiser.clip_sample}")
+    if form is not None:
+        overrides += [f"window.stride={form.stride}", f"normalizer={form.normalizer}_normalizer"]
+        overrides += [f"conditioning={form.conditioning}"]
+    if critic is not None:
+        judged = critic_settings(critic.average, 1)
+        overrides += [f"critic.backbone.{key}={judged[key]}" for key in ("dim", "dim_multipliers", "kernel_size")]
+        returns = {} if form is None else form.returns or {}
+        overrides += [f"critic.target.{key}={value}" for key, value in returns.items()]
+    columns, observation_dim = network["transition_dim"], _task(task).observation_dim
+    overrides.append(f"window.actions={columns != observation_dim}")
+    config = _compose(overrides)
+    if columns not in (observation_dim, observation_dim + config.task.action_dim):
+        raise TaskMismatchError(
+            f"the network has {columns} columns, but {task} has {observation_dim} of observations and "
+            f"{config.task.action_dim} of actions; choose another task=..."
+        )
+    _check_noise(denoiser, config)
+    return config
+
+
+def _task(name: str) -> DictConfig:
+    return _compose([f"task={name}"]).task
+
+
+def _compose(overrides: list[str]) -> DictConfig:
+    register_resolvers()
+    try:
+        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+            return compose("train", [override.replace("=None", "=null") for override in overrides])
+    except HydraException as error:
+        raise ConfigError(f"{str(error).strip().splitlines()[0].rstrip('.')}.") from error
+
+
+def _check_noise(denoiser: ImportedWeights, config: DictConfig) -> None:
+    if denoiser.alphas_cumprod is None:
+        return
+    ours: Tensor = instantiate(config.scheduler).alphas_cumprod
+    if not torch.allclose(ours, denoiser.alphas_cumprod, atol=1e-5):
+        raise CheckpointError("the model was trained with another noise schedule than the cosine of this project.")
+
+
+def _statistics(
+    settings: ImportSettings, form: TrajectoryFormat | None, config: DictConfig
+) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    """Offset and scale of each column, and the identity of the data they are of."""
+    data = {"name": str(config.task.name), "kind": "imported", "sha256": "unknown", "num_transitions": 0}
+    source = settings.statistics
+    if source is None:
+        assert form is not None
+        return form.offset, form.scale, dict(form.config.data or data)
+    if source == "data":
+        # The original leaves unfinished episodes out.
+        config.source = {**config.source, "include_unfinished": False, "path": settings.data_file}
+        datamodule = instantiate(config.datamodule)
+        datamodule.prepare_data()
+        datamodule.setup("fit")
+        return datamodule.normalizer.offset, datamodule.normalizer.scale, {**asdict(datamodule.identity)}
+    path = Path(source)
+    if path.suffix == ".json":
+        offset, scale = _json_statistics(path)
+    elif (path / "trajectory").is_dir():
+        given = TrajectoryFormat.from_pretrained(path / "trajectory", low_cpu_mem_usage=False)
+        offset, scale = given.offset, given.scale
+    else:
+        file = checkpoint_file(source)
+        normalizer = load_module(file).normalizer
+        offset, scale, data = normalizer.offset, normalizer.scale, dict(read_checkpoint(file)["diffplan"]["data"])
+    columns = config.module.action_dim + config.module.observation_dim
+    if len(offset) != columns or len(scale) != columns:
+        raise TaskMismatchError(f"the statistics in {path} are of {len(offset)} columns, but the model has {columns}.")
+    return offset, scale, data
+
+
+def _json_statistics(path: Path) -> tuple[Tensor, Tensor]:
+    try:
+        content = json.loads(path.read_text())
+        offset, scale = (torch.tensor(content[key], dtype=torch.float32) for key in ("offset", "scale"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} must hold lists of numbers 'offset' and 'scale', one number a column: {error}."
+        ) from error
+    if offset.ndim != 1 or offset.shape != scale.shape or not (scale > 0).all():
+        raise CheckpointError(f"{path} must hold two lists of one length, 'scale' above 0.")
+    return offset, scale
+
+
+def _fill(module: AbstractTrajectoryModule, weights: ImportedWeights, offset: Tensor, scale: Tensor) -> None:
+    is_critic = isinstance(module, ValueModule)
+    for network, given in ((module.backbone, weights.live), (module.average.average, weights.average)):
+        # Refuses weights that fit no network with a sentence.
+        rebuilt: nn.Module = rebuild_critic(given, module.horizon) if is_critic else rebuild_denoiser(given)
+        network.load_state_dict(rebuilt.state_dict())
+    module.normalizer.offset.copy_(offset)
+    module.normalizer.scale.copy_(scale)

@@ -1,0 +1,103 @@
+"""A trained critic, and what its values predict."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from diffplan.errors import ConfigError, TaskMismatchError
+from diffplan.method.model import TrajectoryModel
+from diffplan.method.network.value_unet import ValueUnet
+from diffplan.method.noise.schedule import check_same_noise
+from diffplan.method.normalizer import AbstractNormalizer
+from diffplan.method.shapes import Timesteps, Trajectories
+from diffplan.method.trajectory import TransitionLayout
+
+
+@dataclass(frozen=True)
+class ReturnTarget:
+    """What a critic predicts: the discounted return from the first row of a plan to the end of the episode.
+
+    Args:
+        discount: Weight of a reward for each environment step it lies ahead, above 0 and below 1, or 1.
+        termination_penalty: Added to the last reward of an episode that ended in a terminal state.
+        time_limit: What is taken to follow a truncated episode: nothing (``truncate``, as the original, so that
+            returns fall towards the limit), or its mean reward for ever (``extrapolate``).
+
+    Raises:
+        ConfigError: for values outside these.
+
+    Reference: Diffuser, released code ``ValueDataset``; discount and penalty as used for planning there.
+    """
+
+    discount: float = 0.997
+    termination_penalty: float = -100.0
+    time_limit: Literal["truncate", "extrapolate"] = "truncate"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.discount <= 1:
+            raise ConfigError(f"critic.target.discount must lie above 0 and at most at 1, got {self.discount}.")
+        if self.time_limit not in ("truncate", "extrapolate"):
+            raise ConfigError(f"critic.target.time_limit must be truncate or extrapolate, got {self.time_limit!r}.")
+        if self.time_limit == "extrapolate" and self.discount == 1:
+            raise ConfigError("critic.target.time_limit=extrapolate needs a discount below 1, got 1.")
+
+
+@dataclass(frozen=True)
+class TrajectoryCritic:
+    """Everything a guide needs of a trained critic.
+
+    Attributes:
+        backbone: The network with the averaged (EMA) weights.
+        normalizer: Raw units to network units.
+        scheduler: The diffusers scheduler whose noise it was trained on.
+        layout: Columns of a plan row.
+        horizon: Rows of the plans it judges.
+        stride: Environment steps between two rows.
+        target: What its values predict.
+        offset: Return at the network's output 0.
+        scale: Returns per unit of the network's output.
+    """
+
+    backbone: ValueUnet
+    normalizer: AbstractNormalizer
+    scheduler: Any
+    layout: TransitionLayout
+    horizon: int
+    stride: int
+    target: ReturnTarget
+    offset: Float[Tensor, ""]
+    scale: Float[Tensor, ""]
+
+    def values(self, trajectories: Trajectories, timesteps: Timesteps) -> Float[Tensor, " batch"]:
+        """Predicts the return of noisy normalised trajectories, in units of reward."""
+        return self.backbone(trajectories, timesteps) * self.scale + self.offset
+
+
+def check_pair(model: TrajectoryModel, critic: TrajectoryCritic) -> None:
+    """Refuses a denoiser and a critic that speak of different trajectories.
+
+    Raises:
+        TaskMismatchError: with what differs: dimensions, horizon, stride, noise schedule or normaliser statistics.
+    """
+    for what, ours, theirs in (
+        ("action_dim", model.layout.action_dim, critic.layout.action_dim),
+        ("observation_dim", model.layout.observation_dim, critic.layout.observation_dim),
+        ("horizon", model.horizon, critic.horizon),
+        ("stride", model.stride, critic.stride),
+    ):
+        if ours != theirs:
+            raise TaskMismatchError(f"the denoiser has {what}={ours}, but the critic was trained with {what}={theirs}.")
+    check_same_noise(model.scheduler, critic.scheduler, "the denoiser", "the critic")
+    for name, state in model.normalizer.state_dict().items():
+        other = critic.normalizer.state_dict()[name]
+        # The same statistics computed twice agree to rounding; another data set's do not.
+        if not torch.allclose(state.cpu(), other.cpu(), rtol=1e-4, atol=1e-5):
+            column = int((state.cpu() - other.cpu()).abs().argmax())
+            raise TaskMismatchError(
+                f"the denoiser's and the critic's normalisers differ: {name} of column {column} is "
+                f"{float(state[column]):.5g} for the denoiser and {float(other[column]):.5g} for the critic; train "
+                "both on the same data."
+            )

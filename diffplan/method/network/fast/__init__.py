@@ -1,0 +1,1 @@
+"""Networks equal to the trained ones that need fewer multiplications for short plans."""

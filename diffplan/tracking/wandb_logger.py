@@ -1,0 +1,290 @@
+"""Weights & Biases: online with an account, offline without one, never in the way of training."""
+
+import contextlib
+import logging
+import os
+import secrets
+import string
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import wandb
+from lightning.pytorch.loggers.logger import rank_zero_experiment
+from lightning.pytorch.utilities import rank_zero_only
+
+from diffplan.errors import ConfigError
+from diffplan.files import write_atomically
+from diffplan.run.result import Result, WandbIdentity
+from diffplan.tracking.base import AbstractRunLogger, plain_value
+
+logger = logging.getLogger(__name__)
+
+_STEP_KEY = "trainer/global_step"
+_PICTURES, _VIDEOS = (".png", ".jpg", ".jpeg"), (".mp4",)
+_CONFIG_KEY = "cfg"
+_MODULE_KEY = "module"
+RESULT_KEY = "diffplan/result"
+
+
+class WandbLogger(AbstractRunLogger):
+    """One W&B run per run folder, continued by its id when training resumes.
+
+    W&B being slow, down or gone costs a bounded wait and one warning: the run goes on offline and the warning says how
+    to upload it later. The resolved config lies under ``cfg`` and the grouping keys flat beside it, so that a W&B sweep
+    over ``task`` or ``backbone`` replaces one word and not a whole branch of the config.
+
+    Args:
+        project: W&B project.
+        save_dir: Run folder; W&B's own files go to its ``wandb`` folder.
+        entity: W&B team or user; None means the account's default.
+        name: Name of the run in the dashboard.
+        group: What is averaged over seeds.
+        job_type: ``train`` or ``plan``.
+        tags: Labels.
+        mode: ``online``, ``offline``, or ``auto``: what WANDB_MODE or ``wandb offline`` says, else online where W&B
+            finds an account on this machine and offline where it finds none.
+        run_id_path: File that keeps the run's id; None means ``wandb_run_id`` in the run folder.
+        connect_timeout_seconds: Longest wait for the server to accept the run; W&B looks up the account before that,
+            which takes at most 15 seconds more.
+        finish_timeout_seconds: Longest wait for the upload at the end.
+
+    Raises:
+        ConfigError: no such mode.
+    """
+
+    def __init__(
+        self,
+        project: str,
+        save_dir: Path | str,
+        entity: str | None = None,
+        name: str | None = None,
+        group: str | None = None,
+        job_type: str | None = None,
+        tags: Sequence[str] = (),
+        mode: str = "auto",
+        run_id_path: Path | str | None = None,
+        connect_timeout_seconds: float | int = 15.0,
+        finish_timeout_seconds: float | int = 120.0,
+    ) -> None:
+        super().__init__()
+        if mode not in ("auto", "online", "offline"):
+            raise ConfigError(f"logger.wandb.mode must be auto, online or offline, got {mode!r}.")
+        self._project = project
+        self._dir = Path(save_dir)
+        self._mode = mode
+        self._run_id_path = Path(run_id_path) if run_id_path else self._dir / "wandb_run_id"
+        self._timeouts = (connect_timeout_seconds, finish_timeout_seconds)
+        self._identity: dict[str, Any] = {
+            "entity": entity,
+            "name": name,
+            "group": group,
+            "job_type": job_type,
+            "tags": list(tags),
+        }
+        self._run: wandb.Run | None = None
+        self._place = "W&B has not been started."
+        self._lost = False
+
+    @property
+    def name(self) -> str:
+        """W&B project."""
+        return self._project
+
+    @property
+    def version(self) -> str | None:
+        """Id of the W&B run, None before it first started."""
+        return self._run_id_path.read_text().strip() or None if self._run_id_path.is_file() else None
+
+    @property
+    def save_dir(self) -> str:
+        """Run folder."""
+        return str(self._dir)
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> "wandb.Run":
+        """The W&B run, started at first use."""
+        if self._run is None:
+            self._run = self._start()
+            self._run.define_metric(_STEP_KEY)
+            self._run.define_metric("*", step_metric=_STEP_KEY, step_sync=True)
+            self._place = self._describe(self._run)
+        return self._run
+
+    @rank_zero_only
+    def log_config(self, config: Mapping[str, Any], groups: Mapping[str, str | int | float | bool | None]) -> None:
+        """Sends the resolved config under ``cfg`` and the grouping keys flat."""
+        values = {**plain_value(groups), _CONFIG_KEY: plain_value(config)}
+        self._send(lambda run: run.config.update(values, allow_val_change=True))
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Sends what Lightning modules saved as hyperparameters under ``module``."""
+        values = plain_value(vars(params) if isinstance(params, Namespace) else params)
+        if values:
+            self._send(lambda run: run.config.update({_MODULE_KEY: values}, allow_val_change=True))
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Sends numbers against the training step.
+
+        Args:
+            metrics: Numbers by key; one that is not finite is sent as it is.
+            step: Training step; 0 where none is given.
+        """
+        self._send(lambda run: run.log({**metrics, _STEP_KEY: int(step or 0)}))
+
+    @rank_zero_only
+    def log_media(self, key: str, path: Path, step: int) -> None:
+        """Sends a picture or a video."""
+        suffix = path.suffix.lower()
+        if suffix not in _PICTURES + _VIDEOS:
+            raise ConfigError(f"Media must be a png, jpg or mp4 file, got {path.name!r} for {key!r}.")
+        kind = wandb.Image if suffix in _PICTURES else wandb.Video
+        # W&B copies a file only when it sends it, so the value is made inside.
+        self._send(lambda run: run.log({key: kind(str(path)), _STEP_KEY: step}))
+
+    @rank_zero_only
+    def log_table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
+        """Sends a table."""
+        for row in rows:
+            if len(row) != len(columns):
+                raise ConfigError(f"Every row of {key!r} must have {len(columns)} values, got one with {len(row)}.")
+        table = wandb.Table(columns=list(columns), data=[plain_value(row) for row in rows])
+        self._send(lambda run: run.log({key: table, _STEP_KEY: step}))
+
+    @rank_zero_only
+    def log_lines(
+        self, key: str, title: str, x_name: str, lines: Mapping[str, Sequence[tuple[float, float]]], step: int
+    ) -> None:
+        """Sends a chart that W&B draws."""
+        places, values = ([[point[axis] for point in points] for points in lines.values()] for axis in (0, 1))
+        chart = wandb.plot.line_series(places, values, keys=list(lines), title=title, xname=x_name)
+        self._send(lambda run: run.log({key: chart, _STEP_KEY: step}))
+
+    @rank_zero_only
+    def log_result(self, result: Result) -> None:
+        """Puts the whole record into the run's summary, so that tables can be made from W&B alone."""
+        self._send(lambda run: run.summary.update({RESULT_KEY: result.model_dump_json()}))
+
+    def wandb_identity(self) -> WandbIdentity | None:
+        """The run that has been started; None where W&B is switched off."""
+        run = self._run
+        if run is None or run.disabled:
+            return None
+        return WandbIdentity(entity=run.entity or None, project=self._project, run_id=run.id)
+
+    def where_to_look(self) -> str:
+        """Names the run's page online, or its folder and the command that uploads it."""
+        return self._place
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Ends the W&B run, so that the next job of a multirun in this process starts its own.
+
+        Args:
+            status: Lightning's word for how it ended; anything but ``success`` marks the run as failed.
+        """
+        run, self._run = self._run, None
+        if run is None:
+            return
+        try:
+            run.finish(exit_code=0 if status == "success" else 1)
+        except (TimeoutError, wandb.Error, OSError) as error:
+            self._warn_lost(f"W&B did not take the whole run at the end ({_first_line(error)})")
+
+    def _start(self) -> "wandb.Run":
+        """Starts the run the way the mode asks for; offline where the server does not answer."""
+        self._dir.mkdir(parents=True, exist_ok=True)
+        if wandb.run is not None:
+            # A job before this one in the same process that crashed; W&B finds no account while its run is open.
+            with contextlib.suppress(wandb.Error, OSError):
+                wandb.run.finish(exit_code=1)
+        mode = self._resolve_mode()
+        if mode != "online":
+            return self._init(mode)
+        try:
+            return self._init("online")
+        except (wandb.Error, TimeoutError, OSError) as error:
+            # A half-started client would be reused by the next call.
+            wandb.teardown(exit_code=0)
+            run = self._init("offline")
+            logger.warning(
+                "W&B could not be used online (%s): this run continues OFFLINE. To upload it later: %s",
+                _first_line(error),
+                self._sync_command(run.id),
+            )
+            return run
+
+    def _resolve_mode(self) -> Literal["online", "offline", "disabled"]:
+        if self._mode == "offline":
+            return "offline"
+        standing = wandb.setup().settings.mode
+        if self._mode == "auto" and standing in ("offline", "dryrun"):
+            return "offline"
+        if self._mode == "auto" and standing == "disabled":
+            return "disabled"
+        try:
+            account = standing in ("offline", "dryrun", "disabled") or wandb.login(prompt=False, verify=False)
+        except wandb.Error as error:
+            raise ConfigError(f"The W&B account of this machine must be usable: {_first_line(error)}.") from None
+        if not account and self._mode == "online":
+            raise ConfigError(
+                "logger.wandb.mode=online needs a W&B account and this machine has none: run `wandb login`, set "
+                "WANDB_API_KEY, or choose logger.wandb.mode=auto."
+            )
+        return "online" if account else "offline"
+
+    def _init(self, mode: Literal["online", "offline", "disabled"]) -> "wandb.Run":
+        connect, finish = self._timeouts
+        run_id = self.version or os.environ.get("WANDB_RUN_ID") or _new_run_id()
+        write_atomically(self._run_id_path, f"{run_id}\n".encode())
+        return wandb.init(
+            project=self._project,
+            dir=str(self._dir),
+            id=run_id,
+            resume="allow",
+            reinit="finish_previous",
+            mode=mode,
+            settings=wandb.Settings(init_timeout=connect, finish_timeout=finish, finish_timeout_raises=True),
+            **self._identity,
+        )
+
+    def _send(self, action: Callable[["wandb.Run"], None]) -> None:
+        """Hands something to W&B; when its process has died, says so once and lets training go on."""
+        if self._lost:
+            return
+        run = self.experiment
+        try:
+            action(run)
+        except (wandb.Error, ConnectionError, BrokenPipeError) as error:
+            self._lost, self._run = True, None
+            with contextlib.suppress(wandb.Error, OSError):
+                wandb.teardown(exit_code=1)  # Otherwise W&B trips over the dead process when Python exits.
+            self._warn_lost(f"W&B's own process has ended ({_first_line(error)})")
+
+    def _warn_lost(self, reason: str) -> None:
+        command = self._sync_command(self.version or "*")
+        self._place = f"W&B holds this run in part; upload the rest with: {command}"
+        logger.warning("%s; training is not affected. To upload what is missing: %s", reason, command)
+
+    def _describe(self, run: "wandb.Run") -> str:
+        if run.disabled:
+            return "W&B is switched off (WANDB_MODE)."
+        if not run.offline:
+            return f"W&B: {run.url}"
+        return f"W&B run kept offline in {Path(run.dir).parent}; upload it with: {self._sync_command(run.id)}"
+
+    def _sync_command(self, run_id: str) -> str:
+        """The command that uploads every piece of this run, one folder a start."""
+        return f"wandb sync {self._dir.absolute() / 'wandb'}/*run-*-{run_id}"
+
+
+def _new_run_id() -> str:
+    return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -1,0 +1,148 @@
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+
+from diffplan.env.rollout import PROTOCOLS
+from diffplan.errors import ConfigError
+from diffplan.method.critic import TrajectoryCritic
+from diffplan.method.model import TrajectoryModel
+from diffplan.planner.base import Planner
+from diffplan.run import stop_signal
+from diffplan.tracking.base import AbstractRunLogger
+from diffplan.training.callback.stop_run import stop_run
+from diffplan.training.diffuser_module import DiffuserModule
+from diffplan.training.evaluation import Evaluation, evaluate
+from diffplan.training.value_module import ValueModule
+
+
+class RolloutCallback(Callback):
+    """Plans seeded episodes with the averaged weights every so many steps and after the last, and logs how they went.
+
+    Nothing here draws from training's randomness, so how often it runs does not change the weights.
+
+    Args:
+        env_id: Environment to play in.
+        planner: Builds the planner from the trained model and the critic, or None.
+        reference_min: Return that scores 0.
+        reference_max: Return that scores 100.
+        media_dir: Where pictures and videos are written.
+        every_n_steps: Optimiser steps between evaluations; 0 evaluates only after the last step.
+        num_episodes: Episodes an evaluation while training.
+        num_final_episodes: Episodes of the last evaluation.
+        first_seed: Episodes have the seeds ``first_seed``, ``first_seed + 1``...
+        protocols: How episodes are played: ``single_task`` (the task's own goal, or none), ``multi2d`` (random goals).
+        num_videos: Episodes filmed at each evaluation.
+
+    Attributes:
+        protocols: What the task is evaluated under: ``single_task`` (its own goal, if it has one), ``multi2d``.
+        partner: What plans are made with beside the module in training.
+        final: The last evaluation, by protocol.
+        leave: Records an evaluation, given its step and whether it is the last; None where nothing is to be kept.
+
+    Raises:
+        ConfigError: no episodes or no protocol.
+    """
+
+    def __init__(
+        self,
+        env_id: str,
+        planner: Callable[[TrajectoryModel, TrajectoryCritic | None], Planner],
+        reference_min: float,
+        reference_max: float,
+        media_dir: str,
+        every_n_steps: int,
+        num_episodes: int,
+        num_final_episodes: int,
+        first_seed: int = 0,
+        protocols: Sequence[str] = ("single_task", "multi2d"),
+        num_videos: int = 4,
+    ) -> None:
+        if num_episodes < 1 or num_final_episodes < 1 or not protocols:
+            raise ConfigError("callbacks.rollout needs at least one episode and one protocol.")
+        # A single word on the command line is a list of one.
+        protocols = [protocols] if isinstance(protocols, str) else list(protocols)
+        if unknown := set(protocols) - set(PROTOCOLS):
+            raise ConfigError(f"callbacks.rollout.protocols may hold {', '.join(PROTOCOLS)}; got {', '.join(unknown)}.")
+        self.env_id = env_id
+        self.planner = planner
+        self.reference_min = reference_min
+        self.reference_max = reference_max
+        self.media_dir = Path(media_dir)
+        self.every_n_steps = every_n_steps
+        self.num_episodes = num_episodes
+        self.num_final_episodes = num_final_episodes
+        self.first_seed = first_seed
+        self.protocols = protocols
+        self.num_videos = num_videos
+        self.partner: Any = None
+        self.leave: Callable[[Mapping[str, Evaluation], int, bool], Any] | None = None
+        self.final: dict[str, Evaluation] = {}
+        self._evaluated_step = 0
+
+    def make_planner(self, module: LightningModule) -> Planner:
+        """Builds the planner of one evaluation from the weights as they stand, and the partner's.
+
+        Args:
+            module: The module in training: a denoiser, or a critic whose partner is the denoiser.
+        """
+        if isinstance(module, ValueModule):
+            return self.planner(self.partner, module.critic())
+        if isinstance(module, DiffuserModule):
+            return self.planner(module.model(), self.partner)
+        raise TypeError(f"{type(module).__name__} is neither denoiser nor critic")
+
+    def is_due(self, step: int) -> bool:
+        """Whether an evaluation comes before the next step."""
+        return self.every_n_steps > 0 and step % self.every_n_steps == 0 and step not in (0, self._evaluated_step)
+
+    def state_dict(self) -> dict[str, int]:
+        """Which evaluation was the last; a run killed during the next one repeats it."""
+        return {"evaluated_step": self._evaluated_step}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Continues behind the last evaluation."""
+        self._evaluated_step = state_dict["evaluated_step"]
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Evaluates before the first batch of the next step, when the metrics of the last one have been written."""
+        if not self.is_due(trainer.global_step):
+            return
+        self._evaluated_step = trainer.global_step
+        self._evaluate(trainer, pl_module, self.num_episodes, final=False)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Evaluates the finished model, also when a finished training is only taken up again."""
+        if trainer.global_step >= trainer.max_steps:
+            self.final = self._evaluate(trainer, pl_module, self.num_final_episodes, final=True)
+
+    def _evaluate(
+        self, trainer: Trainer, pl_module: LightningModule, num_episodes: int, final: bool
+    ) -> dict[str, Evaluation]:
+        evaluations = {}
+        if trainer.is_global_zero:
+            planner = self.make_planner(pl_module)
+            seeds = range(self.first_seed, self.first_seed + num_episodes)
+            for protocol in self.protocols:
+                evaluations[protocol] = evaluate(
+                    self.env_id,
+                    planner,
+                    seeds,
+                    protocol,
+                    self.reference_min,
+                    self.reference_max,
+                    self.num_videos,
+                    stop_signal.was_received,
+                )
+                if evaluations[protocol].rollout.complete:
+                    loggers = [logger for logger in trainer.loggers if isinstance(logger, AbstractRunLogger)]
+                    evaluations[protocol].log(loggers, self.media_dir, trainer.global_step)
+            if all(evaluation.rollout.complete for evaluation in evaluations.values()) and self.leave is not None:
+                self.leave(evaluations, trainer.global_step, final)
+        complete = all(evaluation.rollout.complete for evaluation in evaluations.values())
+        trainer.strategy.barrier("rollout")
+        if not trainer.strategy.reduce_boolean_decision(complete):
+            # The checkpoint of this step is on disk, and the evaluation begins anew from it.
+            stop_run(trainer)
+        return evaluations

@@ -1,0 +1,101 @@
+"""``diffplan-export`` as a user runs it, on checkpoints like those that training leaves."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from diffusers.experimental import ValueGuidedRLPipeline
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from diffplan.cli.export import main
+from diffplan.interop.diffuser_pipeline import DiffuserPipeline
+from diffplan.interop.diffusers_env import DiffusersEnv
+from diffplan.training.checkpoint import load_critic, load_module
+from tests.test_conf import composed
+
+SMALL = ("backbone.dim=16", "backbone.dim_multipliers=[1,2]", "task.diffusion_steps=4", "logger=csv_logger")
+
+
+def write_run(folder, *overrides: str):
+    """Writes a run's checkpoints with weights nobody trained."""
+    config = composed(*SMALL, *overrides)
+    OmegaConf.resolve(config)
+    torch.manual_seed(0)
+    for name, node in (("last", config.module), ("critic", config.critic.module)):
+        if node is None:
+            continue
+        module = instantiate(node)
+        columns = module.layout.transition_dim
+        module.normalizer.set_statistics(np.linspace(-1, 1, columns), np.linspace(0.5, 2, columns))
+        data = {"name": config.task.name, "kind": "file", "sha256": "0" * 64, "num_transitions": 10}
+        content = {"config": OmegaConf.to_container(config), "data": data}
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        state = {"state_dict": module.state_dict(), "global_step": 3, "diffplan": content}
+        torch.save(state, folder / "checkpoints" / f"{name}.ckpt")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def hopper(tmp_path_factory):
+    critic = ("critic.backbone.dim=32", "critic.backbone.dim_multipliers=[1,8]", "window.horizon=8")
+    return write_run(tmp_path_factory.mktemp("hopper"), "task=hopper-medium-v2", *critic)
+
+
+@pytest.fixture(scope="module")
+def maze(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("maze"), "task=maze2d-umaze-v1", "window.horizon=8", "window.stride=4")
+
+
+def test_a_run_becomes_a_folder_for_both_pipelines(hopper, tmp_path, capsys):
+    main([f"checkpoint={hopper}", f"to={tmp_path}/out", "license=apache-2.0"])
+    assert "ValueGuidedRLPipeline.from_pretrained" in capsys.readouterr().out
+    assert "license: apache-2.0" in (tmp_path / "out" / "README.md").read_text()
+    pipeline = DiffuserPipeline.from_pretrained(tmp_path / "out")
+    model, critic = (
+        load_module(hopper / "checkpoints/last.ckpt").model(),
+        load_critic(hopper / "checkpoints/critic.ckpt"),
+    )
+    trajectories, timesteps = torch.randn(2, 8, 14), torch.tensor([0, 3])
+    with torch.no_grad():
+        given, wanted = (each.backbone(trajectories, timesteps) for each in (pipeline.model(), model))
+        torch.testing.assert_close(given, wanted, atol=1e-5, rtol=1e-5)
+        values = (each.critic().values(trajectories, timesteps) for each in (pipeline, critic))
+        torch.testing.assert_close(*values, atol=1e-5, rtol=1e-5)
+    assert torch.equal(pipeline.trajectory.offset, model.normalizer.offset)
+    env = DiffusersEnv.from_pretrained(tmp_path / "out")
+    theirs = ValueGuidedRLPipeline.from_pretrained(tmp_path / "out", env=env, low_cpu_mem_usage=False)
+    assert theirs(np.zeros(11, dtype=np.float32), batch_size=2, planning_horizon=8).shape == (3,)
+
+
+def test_a_maze_is_exported_for_ours_and_it_is_said_why_not_for_theirs(maze, tmp_path, capsys):
+    main([f"checkpoint={maze}", f"to={tmp_path}/out"])
+    assert "ValueGuidedRLPipeline cannot: it plans by the gradient of a value function" in capsys.readouterr().out
+    pipeline = DiffuserPipeline.from_pretrained(tmp_path / "out")
+    pipeline.set_progress_bar_config(disable=True)
+    plans = pipeline(np.zeros((2, 4)), np.ones((2, 4)), num_candidates=1)
+    assert plans.observations.shape == (2, 1, 8, 4)
+    assert pipeline.trajectory.config.stride == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["checkpoint={run}/none", "to={out}"], "there is no checkpoint at"),
+        (["checkpoint={run}", "to={run}"], "holds something else than an exported model"),
+        (["to={out}"], r"checkpoint=\.\.\. must be given"),
+        (["checkpoint={run}/checkpoints/critic.ckpt", "to={out}"], "holds a critic where a denoiser is needed"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_leaves_nothing(hopper, tmp_path, words, message):
+    with pytest.raises(SystemExit, match=f"^diffplan-export: .*{message}"):
+        main([word.format(run=hopper, out=tmp_path / "out") for word in words])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_broken_result_is_not_passed_over(hopper, tmp_path):
+    run = shutil.copytree(hopper, tmp_path / "run")
+    (run / "results.json").write_text("{")
+    with pytest.raises(SystemExit, match=r"results\.json cannot be told in the model card"):
+        main([f"checkpoint={run}", f"to={tmp_path}/out"])

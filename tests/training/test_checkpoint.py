@@ -1,0 +1,251 @@
+import copy
+import os
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from diffplan.config.paths import CONF_DIR
+from diffplan.config.resolvers import register_resolvers
+from diffplan.errors import CheckpointError
+from diffplan.training.checkpoint import checkpoint_config, load_module, read_checkpoint
+from diffplan.training.diffuser_module import DiffuserModule
+
+
+@pytest.fixture(scope="session")
+def composed() -> dict:
+    register_resolvers()
+    overrides = [
+        "experiment=quickstart", "logger=csv_logger", "backbone.dim=8", "backbone.dim_multipliers=[1,2]",
+        "task.diffusion_steps=4", "window.horizon=8",
+    ]  # fmt: skip
+    with initialize_config_dir(str(CONF_DIR), version_base=None):
+        config = compose("train", overrides)
+    # The names of run folders come from Hydra's own settings, which only a command has; the module needs none of them.
+    return {"module": OmegaConf.to_container(config.module, resolve=True)}
+
+
+@pytest.fixture
+def config(composed) -> dict:
+    return copy.deepcopy(composed)
+
+
+@pytest.fixture
+def module(config) -> DiffuserModule:
+    """With statistics and an average that differ from those of a fresh module."""
+    torch.manual_seed(0)
+    module = instantiate(OmegaConf.create(config["module"]))
+    module.normalizer.fit(np.array([[0.5, 0.5, -5.0, -5.0], [3.5, 3.5, 5.0, 5.0]], dtype=np.float32))
+    for parameter in module.average.parameters():
+        parameter.data.mul_(0.5)
+    return module
+
+
+@pytest.fixture
+def checkpoint(config, module) -> dict:
+    """What a training run writes, as far as it is read here."""
+    return {
+        "state_dict": module.state_dict(),
+        "global_step": 3,
+        "diffplan": {"version": "0.1.0", "config": config, "data": {"name": "maze2d-umaze-v1"}},
+    }
+
+
+@pytest.fixture
+def save(tmp_path):
+    def write(content: object, name: str = "last.ckpt") -> Path:
+        torch.save(content, tmp_path / name)
+        return tmp_path / name
+
+    return write
+
+
+def one_sentence(error: pytest.ExceptionInfo) -> str:
+    """The message, after checking that it is a single line a person can read."""
+    message = str(error.value)
+    assert "\n" not in message
+    assert message.endswith(".")
+    assert len(message) < 400
+    return message
+
+
+class Touch:
+    """Pickled, this creates a file when it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_model_is_rebuilt_from_its_path_alone(save, checkpoint, module):
+    rebuilt = load_module(save(checkpoint))
+    assert not rebuilt.training
+    assert rebuilt.state_dict().keys() == module.state_dict().keys()
+    assert all(torch.equal(value, module.state_dict()[key]) for key, value in rebuilt.state_dict().items())
+    trajectories, timesteps = torch.randn(2, 8, 4), torch.tensor([0, 3])
+    for network, original in ((rebuilt.model().backbone, module.model().backbone), (rebuilt.backbone, module.backbone)):
+        assert torch.equal(network(trajectories, timesteps), original(trajectories, timesteps))
+    assert rebuilt.model().normalizer.offset.tolist() == [2.0, 2.0, 0.0, 0.0]
+    assert (rebuilt.horizon, rebuilt.stride) == (8, 4)
+
+
+@pytest.mark.slow
+def test_what_a_training_run_writes_is_rebuilt_with_weights_and_statistics(tmp_path):
+    settings = [
+        "experiment=quickstart", "logger=csv_logger", "trainer=cpu", "trainer.max_steps=3", "backbone.dim=8",
+        "source.num_transitions=3000", "callbacks.rollout.num_final_episodes=1", "callbacks.rollout.num_videos=0",
+        f"paths.output_dir={tmp_path}/outputs", f"paths.data_dir={tmp_path}/datasets",
+    ]  # fmt: skip
+    subprocess.run(
+        [sys.executable, "-m", "diffplan.cli.train", *settings], check=True, capture_output=True, cwd=tmp_path
+    )
+    (path,) = tmp_path.rglob("last.ckpt")
+    rebuilt, written = load_module(path), read_checkpoint(path)
+    assert written["global_step"] == 3
+    assert all(torch.equal(value, written["state_dict"][key]) for key, value in rebuilt.state_dict().items())
+    model = rebuilt.model()
+    # The U-Maze reaches from about 0.4 to 3.6 metres.
+    assert ((model.normalizer.scale[:2] > 0.5) & (model.normalizer.scale[:2] < 2.0)).all()
+    assert model.backbone(torch.zeros(1, 32, 4), torch.tensor([0])).isfinite().all()
+
+
+def test_its_config_is_the_one_it_was_trained_with(save, checkpoint, config):
+    read = read_checkpoint(save(checkpoint))
+    assert OmegaConf.to_container(checkpoint_config(read)) == config
+
+
+def test_a_compiled_model_s_checkpoint_is_loaded_without_compiling(save, checkpoint):
+    checkpoint["diffplan"]["config"]["module"]["compile"] = True
+    assert load_module(save(checkpoint)).backbone._compiled_call_impl is None
+
+
+def test_the_file_may_be_replaced_while_its_model_is_in_use(save, checkpoint):
+    path = save(checkpoint)
+    rebuilt = load_module(path)
+    before = rebuilt.backbone.head[1].weight.clone()
+    path.write_bytes(b"0" * path.stat().st_size)
+    assert torch.equal(rebuilt.backbone.head[1].weight, before)
+
+
+def test_a_pickled_payload_is_refused_and_not_executed(save, checkpoint, tmp_path):
+    path = save({**checkpoint, "extra": Touch(tmp_path / "executed")})
+    with pytest.raises(CheckpointError, match=r"holds pickled code \(posix.mkdir\) and is not loaded") as error:
+        load_module(path)
+    one_sentence(error)
+    assert not (tmp_path / "executed").exists()
+    # The payload is live: read carelessly, it runs.
+    torch.load(path, weights_only=False)
+    assert (tmp_path / "executed").exists()
+
+
+def test_a_bare_pickle_is_refused_and_not_executed(tmp_path):
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(pickle.dumps(Touch(tmp_path / "executed")))
+    with pytest.raises(CheckpointError) as error:
+        read_checkpoint(path)
+    one_sentence(error)
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
+def test_a_truncated_file_is_refused(save, checkpoint, share):
+    path = save(checkpoint)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(CheckpointError, match="is truncated or not a checkpoint") as error:
+        read_checkpoint(path)
+    assert str(path) in one_sentence(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("plan.txt", b"hello\n"), ("data.hdf5", b"\x89HDF\r\n\x1a\n" + b"\0" * 500), ("empty.ckpt", b"")],
+)
+def test_another_kind_of_file_is_refused(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match="is truncated or not a checkpoint") as error:
+        load_module(tmp_path / name)
+    one_sentence(error)
+
+
+@pytest.mark.parametrize("content", [{"state_dict": {}}, {"diffplan": {}}, [1, 2], torch.zeros(3)])
+def test_a_checkpoint_of_something_else_is_refused(save, content):
+    with pytest.raises(CheckpointError, match="is no checkpoint of diffplan") as error:
+        load_module(save(content))
+    one_sentence(error)
+
+
+def test_no_file_and_a_folder_are_refused(tmp_path):
+    for path in (tmp_path / "missing.ckpt", tmp_path):
+        with pytest.raises(CheckpointError, match=re.escape(f"there is no checkpoint at {path}")) as error:
+            load_module(path)
+        one_sentence(error)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.mkdir",
+        "builtins.eval",
+        # Every module reaches others through its own imports.
+        "diffplan.method.network.temporal_unet.torch.save",
+        "diffplan.training.diffuser_module.torch.hub.load",
+        "diffusers.utils.import_utils.importlib.import_module",
+        "diffusers.DDPMScheduler.from_pretrained",
+        "torch.optim.adam.torch.save",
+        "diffplan.training.diffuser_module.nn.Linear",
+        "diffplan.method.network.nowhere.Network",
+    ],
+)
+@pytest.mark.parametrize("key", ["backbone", "optimizer"])
+def test_a_config_that_asks_for_anything_but_our_own_parts_is_refused(save, checkpoint, tmp_path, target, key):
+    arguments = [{"executed": True}, str(tmp_path / "executed")]
+    checkpoint["diffplan"]["config"]["module"][key] = {"_target_": target, "_args_": arguments}
+    with pytest.raises(CheckpointError, match=f"asks for '{re.escape(target)}' to be called") as error:
+        load_module(save(checkpoint))
+    one_sentence(error)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_part_that_is_not_the_one_asked_for_is_refused(save, checkpoint):
+    checkpoint["diffplan"]["config"]["module"]["backbone"] = checkpoint["diffplan"]["config"]["module"]["normalizer"]
+    with pytest.raises(CheckpointError, match="do not fit its config"):
+        load_module(save(checkpoint))
+
+
+@pytest.mark.parametrize("part", ["scheduler", "task"])
+def test_nothing_foreign_is_built_for_planning_either(checkpoint, part):
+    checkpoint["diffplan"]["config"][part] = {"_target_": "os.system", "command": "true"}
+    with pytest.raises(CheckpointError, match=r"asks for 'os\.system' to be called"):
+        checkpoint_config(checkpoint)
+
+
+def test_a_module_that_is_no_module_is_refused(save, checkpoint):
+    checkpoint["diffplan"]["config"]["module"] = {"_target_": "diffplan.method.conditioning.FirstState"}
+    with pytest.raises(CheckpointError, match="do not fit its config"):
+        load_module(save(checkpoint))
+
+
+def test_weights_of_another_architecture_are_refused(save, checkpoint):
+    checkpoint["diffplan"]["config"]["module"]["backbone"]["dim"] = 16
+    with pytest.raises(CheckpointError, match=r"the weights in .* do not fit its config") as error:
+        load_module(save(checkpoint))
+    one_sentence(error)
+
+
+@pytest.mark.parametrize("broken", [{}, {"config": {}}, {"config": {"module": {"_target_": None}}}, {"config": 3}])
+def test_a_checkpoint_without_a_usable_config_is_refused(save, checkpoint, broken):
+    checkpoint["diffplan"] = broken
+    with pytest.raises(CheckpointError) as error:
+        load_module(save(checkpoint))
+    one_sentence(error)
