@@ -67,8 +67,8 @@ def test_the_stem_of_a_yaml_names_its_class():
     checked = 0
     for path in YAMLS:
         target = str((yaml.safe_load(path.read_text()) or {}).get("_target_", ""))
-        # A task's yaml is named by its D4RL id.
-        if target.startswith("diffplan.") and path.parent.name != "task":
+        # A body holds what several tasks share, and is named after the robot.
+        if target.startswith("diffplan.") and path.parent.name != "body":
             # A preset of a class begins with a word of its own: `fast_guided_planner`.
             assert plain(path.stem).endswith(plain(target.rpartition(".")[2])), path
             checked += 1

@@ -1,33 +1,22 @@
-from pathlib import Path
-
 import pytest
-import yaml
 from hydra.utils import instantiate
 
-import diffplan
 from diffplan.config.task import Task
 from diffplan.errors import ConfigError
-
-TASKS = sorted((Path(diffplan.__file__).parents[1] / "conf" / "task").glob("*.yaml"))
-
-
-def without_defaults(path: Path) -> dict:
-    """A task's own settings; which domain it chooses is for the composition."""
-    return {key: value for key, value in yaml.safe_load(path.read_text()).items() if key != "defaults"}
+from tests.task_facts import TASKS, task_facts
 
 
 def facts(name: str = "maze2d-umaze-v1") -> dict:
-    (path,) = [path for path in TASKS if path.stem == name]
-    return without_defaults(path)
+    return task_facts(name)
 
 
-@pytest.mark.parametrize("path", TASKS, ids=lambda path: path.stem)
-def test_every_yaml_builds_a_task_with_all_its_facts_in_the_constructor_s_order(path):
-    config = without_defaults(path)
+@pytest.mark.parametrize("name", TASKS)
+def test_every_yaml_builds_a_task_with_all_its_facts_in_the_constructor_s_order(name):
+    config = facts(name)
     task = instantiate(config, _convert_="all")
     assert isinstance(task, Task)
     assert list(config) == ["_target_", *Task.__dataclass_fields__]
-    assert task.name == path.stem
+    assert task.name == name
     assert hash(task) == hash(instantiate(config, _convert_="all"))
 
 

@@ -1,13 +1,10 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
-import diffplan
 from diffplan.data.catalog import BASE_URL, cache_dir, catalog, dataset, dataset_url, suggestion
 from diffplan.errors import DataError
-
-TASKS = sorted((Path(diffplan.__file__).parents[1] / "conf" / "task").glob("*.yaml"))
+from tests.task_facts import TASKS, task_facts
 
 
 def test_all_published_data_sets_are_known():
@@ -45,21 +42,21 @@ def test_every_entry_is_coherent(entry):
         assert len(values) == widths[key.split("_")[0]]
 
 
-@pytest.mark.parametrize("path", TASKS, ids=lambda path: path.stem)
-def test_tasks_state_the_facts_of_the_catalogue(path):
-    task = yaml.safe_load(path.read_text())
-    assert task["name"] == path.stem
-    if path.stem not in catalog():
-        assert path.stem.startswith("maze2d-open")
+@pytest.mark.parametrize("name", TASKS)
+def test_tasks_state_the_facts_of_the_catalogue(name):
+    task = task_facts(name)
+    assert task["name"] == name
+    if name not in catalog():
+        assert name.startswith("maze2d-open")
         return
-    entry = dataset(path.stem)
+    entry = dataset(name)
     for key in ("observation_dim", "action_dim", "max_episode_steps", "reference_min", "reference_max"):
         assert task[key] == getattr(entry, key)
     assert (task["target"] and tuple(task["target"])) == entry.target
 
 
 def test_tasks_are_found():
-    assert "maze2d-umaze-v1" in {path.stem for path in TASKS}
+    assert "maze2d-umaze-v1" in TASKS
 
 
 def test_an_unknown_name_suggests_close_ones():

@@ -1,11 +1,8 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
-import yaml
 
-from diffplan.config.paths import CONF_DIR
 from diffplan.report.table.paper_table import TABLES, PaperTable
+from tests.task_facts import TASKS, task_facts
 
 # As the paper prints them; they are computed here.
 AVERAGES = {
@@ -17,10 +14,6 @@ AVERAGES = {
     },
     (3, "Average"): {"BCQ": 0.0, "CQL": 8.1, "Diffuser": 54.4},
 }  # fmt: skip
-
-
-def task_file(task: str) -> Path:
-    return CONF_DIR / "task" / f"{task}.yaml"
 
 
 @pytest.mark.parametrize(("number", "average"), AVERAGES)
@@ -35,7 +28,7 @@ def test_the_diffuser_column_is_what_the_tasks_say():
     compared = 0
     for number in (1, 2):
         for row in PaperTable.read(number).rows:
-            task = yaml.safe_load(task_file(row.task).read_text())
+            task = task_facts(row.task)
             assert tuple(task["paper_scores"][row.protocol]) == row.scores["Diffuser"]
             compared += 1
     assert compared == 15
@@ -43,8 +36,7 @@ def test_the_diffuser_column_is_what_the_tasks_say():
 
 def test_every_score_that_a_task_has_is_in_a_table():
     in_tables = {(row.task, row.protocol) for number in TABLES for row in PaperTable.read(number).rows}
-    for path in sorted((CONF_DIR / "task").glob("*.yaml")):
-        task = yaml.safe_load(path.read_text())
+    for task in map(task_facts, TASKS):
         assert {(task["name"], protocol) for protocol in task["paper_scores"] or {}} <= in_tables
 
 
