@@ -1,32 +1,32 @@
-"""Episodes to batches on the training device."""
+"""From a source of data to batches on the training device."""
 
 import logging
 from collections.abc import Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float32, Int
 from lightning import LightningDataModule
 from torch import Tensor
 
-from diffplan.data.source.base import AbstractSource, DataIdentity, Episode
-from diffplan.data.windows import Padding, TrajectoryWindow, WindowIndex, returns_to_go
+from diffplan.data.source.base import AbstractSource, DataIdentity, Transitions
+from diffplan.data.windows import Padding, TrajectoryWindow, WindowIndex
 from diffplan.errors import ConfigError, DataError, TaskMismatchError
-from diffplan.method.critic import ReturnTarget
+from diffplan.method.critic import ReturnTarget, returns_to_go
 from diffplan.method.normalizer import AbstractNormalizer
 from diffplan.method.trajectory import TrajectoryBatch, TransitionLayout
 
 
 class BatchLoader:
-    """An endless-in-spirit stream of shuffled batches that is a pure function of the seed and the batch number.
+    """A stream of shuffled batches in which each batch depends on the seed and the batch's number only.
 
-    All windows are visited once an epoch in an order drawn from (seed, epoch); batches run on across epoch borders. A
-    resumed run therefore needs one number to continue exactly, and processes of one run share the stream: each takes
-    its slice of every batch.
+    One epoch visits all windows once, in an order drawn from seed and epoch. A batch may reach over the end of an
+    epoch into the next one. A resumed run therefore needs one number to continue exactly. The processes of one run
+    share the stream: each takes its slice of every batch.
 
     Args:
-        windows: Where batches are gathered from; lives on the training device.
-        batch_size: Windows a batch and process.
+        windows: Windows on the training device.
+        batch_size: Windows per batch and process.
         num_batches: Batches until training ends.
         seed: Seed of the order.
         rank: Number of this process.
@@ -61,11 +61,11 @@ class BatchLoader:
             yield self.windows.batch(self._window_numbers(number), number)
 
     def state_dict(self) -> dict[str, int]:
-        """How far the stream has been read; Lightning stores it in the checkpoint."""
+        """Returns how far the stream has been read; Lightning stores it in the checkpoint."""
         return {"number": self.number}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continues behind the batches that were read."""
+        """Continues after the batches that were read."""
         self.number = state["number"]
 
     def _window_numbers(self, number: int) -> Int[Tensor, " batch"]:
@@ -91,16 +91,18 @@ logger = logging.getLogger(__name__)
 
 
 class TrajectoryDataModule(LightningDataModule):
-    """Turns a source of episodes into batches of normalised windows on the training device.
+    """Turns a source of data into batches of normalised windows on the training device.
+
+    It fits the normaliser, once. The networks that are trained on the batches share it, and the layout.
 
     Args:
-        source: Where episodes come from.
-        normalizer: Fitted here on all valid rows.
+        source: Where the data comes from.
+        normalizer: Fitted in ``setup`` on all rows.
         action_dim: Action columns of a plan row; 0 plans observations only.
         observation_dim: Observation columns.
         horizon: Rows of a window.
         stride: Environment steps between two rows.
-        batch_size: Windows a step, process and micro-batch.
+        batch_size: Windows per micro-batch and process.
         seed: Seed of the order of windows.
         padding: What follows an episode's end, see ``WindowIndex``.
         max_path_length: See ``WindowIndex``.
@@ -141,48 +143,39 @@ class TrajectoryDataModule(LightningDataModule):
         self.identity: DataIdentity | None = None
 
     def prepare_data(self) -> None:
-        """Downloads or generates, on one process."""
+        """Downloads or generates the data, on one process."""
         self.source.prepare()
 
     def setup(self, stage: str) -> None:
-        """Reads all episodes, fits the normaliser and lays out the windows."""
+        """Reads all data, fits the normaliser and lays out the windows; a second call does nothing."""
         if self.windows is not None:
             return
-        episodes = list(self.source.episodes())
-        if not episodes:
+        data = self.source.read()
+        if len(data.ends) == 0:
             raise DataError("the data set holds no episode; check its segmentation with diffplan-data inspect.")
         self.identity = self.source.identity()
         index = WindowIndex(
-            [len(episode) for episode in episodes],
-            self.horizon,
-            self.stride,
-            self.padding,
-            self.max_path_length,
-            self.drop_last_window,
+            data.lengths, self.horizon, self.stride, self.padding, self.max_path_length, self.drop_last_window
         )
-        transitions = self._flatten(episodes)
-        self.normalizer.fit(transitions)
-        rows = torch.from_numpy(transitions)
-        self.windows = TrajectoryWindow(
-            self.normalizer.normalize(rows),
-            self.normalizer.normalize(torch.zeros(self.layout.transition_dim)),
+        rows = self._join(data)
+        self.normalizer.fit(rows)
+        self.windows = TrajectoryWindow.of_index(
             index,
-            self.horizon,
-            self.stride,
-            self.padding,
-            None if self.returns is None else torch.from_numpy(returns_to_go(episodes, self.returns)),
+            self.normalizer.normalize(torch.from_numpy(rows)),
+            self.normalizer.normalize(torch.zeros(self.layout.transition_dim)),
+            self._returns(data),
         )
         logger.info(
             "%s (%s): %d episodes, %d transitions, %d windows",
             self.identity.name,
             self.identity.kind,
-            len(episodes),
-            len(transitions),
+            len(data.ends),
+            len(rows),
             len(index),
         )
 
     def train_dataloader(self) -> BatchLoader:
-        """Gathers on the training device; every process takes its share."""
+        """Returns the stream of batches, gathered on the training device; every process takes its share."""
         if self.windows is None or self.trainer is None:
             raise RuntimeError("train_dataloader needs setup and a trainer.")
         return BatchLoader(
@@ -197,21 +190,25 @@ class TrajectoryDataModule(LightningDataModule):
     def transfer_batch_to_device(
         self, batch: TrajectoryBatch, device: torch.device, dataloader_idx: int
     ) -> TrajectoryBatch:
-        """Batches are born on the device."""
+        """Returns the batch as it is: it was gathered on the device."""
         return batch
 
-    def _flatten(self, episodes: list[Episode]) -> np.ndarray:
-        first = episodes[0]
-        if first.observations.shape[1] != self.layout.observation_dim:
-            raise TaskMismatchError(
-                f"the task declares observation_dim={self.layout.observation_dim} but the data has "
-                f"{first.observations.shape[1]}; fix the task's yaml or choose its own data."
-            )
-        if self.layout.action_dim not in (0, first.actions.shape[1]):
-            raise TaskMismatchError(
-                f"the task declares action_dim={self.layout.action_dim} but the data has {first.actions.shape[1]}; "
-                "fix the task's yaml or choose its own data."
-            )
-        columns = ["observations"] if self.layout.action_dim == 0 else ["actions", "observations"]
-        parts = [np.concatenate([getattr(episode, column) for episode in episodes]) for column in columns]
-        return np.concatenate(parts, axis=1, dtype=np.float32)
+    def _join(self, data: Transitions) -> Float32[np.ndarray, "rows transition"]:
+        """Puts the planned columns side by side, in the layout's order."""
+        for name, planned, found in (
+            ("observation_dim", self.layout.observation_dim, data.observations.shape[1]),
+            ("action_dim", self.layout.action_dim, data.actions.shape[1]),
+        ):
+            if planned != found and (name, planned) != ("action_dim", 0):
+                raise TaskMismatchError(
+                    f"the task declares {name}={planned} but the data has {found}; fix the task's yaml or choose its "
+                    "own data."
+                )
+        if self.layout.action_dim == 0:
+            return data.observations
+        return np.concatenate([data.actions, data.observations], axis=1)
+
+    def _returns(self, data: Transitions) -> Float32[Tensor, " rows"] | None:
+        if self.returns is None:
+            return None
+        return torch.from_numpy(returns_to_go(data.rewards, data.ends, data.terminated, self.returns)).float()

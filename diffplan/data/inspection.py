@@ -1,14 +1,12 @@
 """Statistics of a whole data set, under the names the catalogue uses."""
 
-from collections.abc import Iterable
-
 import numpy as np
 from jaxtyping import Float64
 from rich.table import Table
 
 from diffplan.data.catalog import CatalogEntry
 from diffplan.data.segmentation import segment_by_flags, segment_by_goal_departure
-from diffplan.data.source.base import Episode
+from diffplan.data.source.base import Transitions
 from diffplan.data.source.d4rl_file import D4RLArrays
 
 
@@ -76,14 +74,13 @@ def statistics_table(arrays: D4RLArrays, entry: CatalogEntry | None) -> Table:
     return table
 
 
-def _add_episodes(table: Table, label: str, episodes: Iterable[Episode]) -> None:
-    facts = [(len(episode), float(episode.rewards.sum()), episode.terminated) for episode in episodes]
-    lengths = np.array([fact[0] for fact in facts])
-    returns = np.array([fact[1] for fact in facts])
+def _add_episodes(table: Table, label: str, transitions: Transitions) -> None:
+    lengths = transitions.lengths
+    returns = np.array([float(episode.rewards.sum()) for episode in transitions.episodes()])
     table.add_row(
         label,
-        f"{len(facts):,}",
-        f"{sum(fact[2] for fact in facts):,}",
+        f"{len(lengths):,}",
+        f"{transitions.terminated.sum():,}",
         f"{lengths.min():,}",
         f"{lengths.mean():,.1f}",
         f"{lengths.max():,}",

@@ -1,16 +1,15 @@
-"""Training windows: the table of their starts, their arrays, and the returns that follow them."""
+"""Training windows: where they begin in flat arrays, and how a batch of them is gathered."""
 
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int, Int64
-from torch import Tensor, nn
+from jaxtyping import Bool, Float, Int, Int64
+from torch import Tensor
 
-from diffplan.data.source.base import Episode
 from diffplan.errors import ConfigError, DataError
-from diffplan.method.critic import ReturnTarget
 from diffplan.method.shapes import Trajectories
 from diffplan.method.trajectory import TrajectoryBatch
 
@@ -49,7 +48,7 @@ class WindowIndex:
 
     def __init__(
         self,
-        lengths: Sequence[int],
+        lengths: Sequence[int] | Int64[np.ndarray, " episode"],
         horizon: int,
         stride: int = 1,
         padding: Padding = "none",
@@ -60,6 +59,7 @@ class WindowIndex:
             raise ConfigError(f"horizon and stride must be at least 1, got {horizon} and {stride}.")
         if padding not in ("none", "zero", "edge"):
             raise ConfigError(f"padding must be 'none', 'zero' or 'edge', got {padding!r}.")
+        self.horizon, self.stride, self.padding = horizon, stride, padding
         self.span = (horizon - 1) * stride + 1
         episode_lengths = np.asarray(lengths, dtype=np.int64)
         counts = episode_lengths if padding != "none" else np.maximum(episode_lengths - self.span + 1, 0)
@@ -82,54 +82,57 @@ class WindowIndex:
         return len(self.starts)
 
 
-class TrajectoryWindow(nn.Module):
-    """Cuts batches of windows out of one flat, normalised, device-resident array.
+@dataclass(frozen=True)
+class TrajectoryWindow:
+    """Cuts batches of windows out of one flat, normalised array on the training device.
 
-    A batch is one gather: no worker process, no per-item Python, no copy of overlapping windows.
+    A batch is one gather: no worker process, no Python per window, no copy of overlapping windows.
 
-    Args:
+    Attributes:
         transitions: All episodes one after another, normalised.
         padding_row: What stands past an episode's end with padding "zero": the normalised raw zero.
-        index: Where windows begin.
-        horizon: Rows of a window.
-        stride: Environment steps between two rows.
-        padding: As in the index.
+        padding: As in ``WindowIndex``.
+        starts: Row at which each window begins.
+        ends: Row behind the end of each window's episode.
+        offsets: Rows of a window, counted from its start.
         returns: Return-to-go of every row, for a critic; None where none is trained.
     """
 
-    transitions: Tensor
-    padding_row: Tensor
-    starts: Tensor
-    ends: Tensor | None
-    offsets: Tensor
-    returns: Tensor | None
+    transitions: Float[Tensor, "rows transition"]
+    padding_row: Float[Tensor, " transition"]
+    padding: Padding
+    starts: Int[Tensor, " window"]
+    ends: Int[Tensor, " window"]
+    offsets: Int[Tensor, " horizon"]
+    returns: Float[Tensor, " rows"] | None = None
 
-    def __init__(
-        self,
+    @classmethod
+    def of_index(
+        cls,
+        index: WindowIndex,
         transitions: Float[Tensor, "rows transition"],
         padding_row: Float[Tensor, " transition"],
-        index: WindowIndex,
-        horizon: int,
-        stride: int,
-        padding: Padding,
         returns: Float[Tensor, " rows"] | None = None,
-    ) -> None:
-        super().__init__()
-        self.padding = padding
-        self.register_buffer("transitions", transitions)
-        self.register_buffer("padding_row", padding_row)
-        self.register_buffer("starts", torch.from_numpy(index.starts))
-        self.register_buffer("ends", torch.from_numpy(index.ends) if padding != "none" else None)
-        self.register_buffer("offsets", torch.arange(horizon) * stride)
-        self.register_buffer("returns", returns)
+    ) -> "TrajectoryWindow":
+        """Lays the windows of an index over normalised rows; arguments as the attributes."""
+        offsets = torch.arange(index.horizon) * index.stride
+        starts, ends = torch.from_numpy(index.starts), torch.from_numpy(index.ends)
+        return cls(transitions, padding_row, index.padding, starts, ends, offsets, returns)
 
     def __len__(self) -> int:
         return len(self.starts)
 
-    def forward(self, windows: Int[Tensor, " batch"]) -> tuple[Trajectories, Bool[Tensor, "batch horizon"]]:
+    def to(self, device: torch.device) -> "TrajectoryWindow":
+        """Returns the same windows on a device."""
+        tensors: dict[str, Any] = {
+            name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)
+        }
+        return replace(self, **{key: value.to(device) for key, value in tensors.items()})
+
+    def gather(self, windows: Int[Tensor, " batch"]) -> tuple[Trajectories, Bool[Tensor, "batch horizon"]]:
         """Returns the windows of the given numbers, and where they are real."""
         rows = self.starts[windows][:, None] + self.offsets
-        if self.ends is None:
+        if self.padding == "none":
             return self.transitions[rows], torch.ones_like(rows, dtype=torch.bool)
         ends = self.ends[windows][:, None]
         valid = rows < ends
@@ -138,9 +141,9 @@ class TrajectoryWindow(nn.Module):
             trajectories = torch.where(valid[:, :, None], trajectories, self.padding_row)
         return trajectories, valid
 
-    def batch(self, windows: Int[Tensor, " batch"], number: int) -> TrajectoryBatch:
+    def batch(self, windows: Int[Tensor, " batch"], number: int = 0) -> TrajectoryBatch:
         """Returns the windows of the given numbers as the training batch of this ``number``."""
-        trajectories, valid = self(windows)
+        trajectories, valid = self.gather(windows)
         returns = None if self.returns is None else self.returns[self.starts[windows]]
         return TrajectoryBatch(trajectories, valid, number, returns)
 
@@ -154,30 +157,3 @@ class TrajectoryWindow(nn.Module):
             raise RuntimeError("these windows have no returns")
         returns = self.returns[self.starts]
         return float(returns.min()), float(returns.max())
-
-
-def returns_to_go(episodes: Sequence[Episode], target: ReturnTarget) -> Float32[np.ndarray, " row"]:
-    """Returns what followed each row until the end of its episode, discounted from there.
-
-    The sum runs to the end of the *episode*, not of the window that begins at the row.
-
-    Args:
-        episodes: In file order.
-        target: Discount, penalty, and what follows a time limit.
-    """
-    returns = [_of_episode(episode, target) for episode in episodes]
-    return np.concatenate(returns).astype(np.float32)
-
-
-def _of_episode(episode: Episode, target: ReturnTarget) -> np.ndarray:
-    rewards = episode.rewards.astype(np.float64)
-    following = 0.0
-    if episode.terminated:
-        rewards[-1] += target.termination_penalty
-    elif target.time_limit == "extrapolate":
-        following = rewards.mean() / (1.0 - target.discount)
-    returns = np.empty_like(rewards)
-    for row in range(len(rewards) - 1, -1, -1):
-        following = rewards[row] + target.discount * following
-        returns[row] = following
-    return returns

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Float64, Integer
 from diffplan.env.make_env import make_env
 from diffplan.env.maze2d.maze_layout import MazeLayout
 from diffplan.env.rollout import Rollout
-from diffplan.method.critic import ReturnTarget
+from diffplan.method.critic import ReturnTarget, returns_to_go
 
 # Points looked at between two rows of a plan.
 _BETWEEN = 8
@@ -142,16 +142,7 @@ def discounted_returns(
         terminated: Episodes that ended in a terminal state.
         target: Discount, penalty, and what follows a time limit.
     """
-    steps = np.arange(rewards.shape[1])
-    running = steps < lengths[:, None]
-    rewards = np.where(running, rewards, 0.0)
-    following = np.zeros(len(rewards))
-    if target.time_limit == "extrapolate":
-        mean_rewards = rewards.sum(axis=1) / np.maximum(lengths, 1)
-        following = np.where(terminated, 0.0, mean_rewards / (1.0 - target.discount))
-    rewards[terminated, lengths[terminated] - 1] += target.termination_penalty
+    running = np.arange(rewards.shape[1]) < lengths[:, None]
     returns = np.full(rewards.shape, np.nan)
-    for step in steps[::-1]:
-        following = np.where(running[:, step], rewards[:, step] + target.discount * following, following)
-        returns[:, step] = np.where(running[:, step], following, np.nan)
+    returns[running] = returns_to_go(rewards[running], np.cumsum(lengths), terminated, target)
     return returns

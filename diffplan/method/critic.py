@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Float64, Integer
 from torch import Tensor
 
 from diffplan.errors import ConfigError, TaskMismatchError
@@ -43,6 +44,41 @@ class ReturnTarget:
             raise ConfigError(f"critic.target.time_limit must be truncate or extrapolate, got {self.time_limit!r}.")
         if self.time_limit == "extrapolate" and self.discount == 1:
             raise ConfigError("critic.target.time_limit=extrapolate needs a discount below 1, got 1.")
+
+
+def returns_to_go(
+    rewards: Float[np.ndarray, " row"],
+    ends: Integer[np.ndarray, " episode"],
+    terminated: Bool[np.ndarray, " episode"],
+    target: ReturnTarget,
+) -> Float64[np.ndarray, " row"]:
+    """Returns the discounted sum of the rewards from each row to the end of its episode.
+
+    The sum runs to the end of the *episode*, not of the window that begins at the row.
+
+    Args:
+        rewards: Rewards of all episodes, one episode after another.
+        ends: Row behind the last row of each episode, ascending; no episode is empty.
+        terminated: Whether each episode ended in a terminal state.
+        target: Discount, penalty, and what follows a time limit.
+    """
+    returns = np.empty(len(rewards))
+    start = 0
+    for end, is_terminated in zip(ends.tolist(), terminated.tolist(), strict=True):
+        of_episode = rewards[start:end].astype(np.float64)
+        following = 0.0
+        if is_terminated:
+            of_episode[-1] += target.termination_penalty
+        elif target.time_limit == "extrapolate":
+            following = float(of_episode.mean()) / (1.0 - target.discount)
+        # Plain numbers: a loop over them is several times faster than one over NumPy's.
+        backwards = []
+        for reward in reversed(of_episode.tolist()):
+            following = reward + target.discount * following
+            backwards.append(following)
+        returns[start:end] = backwards[::-1]
+        start = end
+    return returns
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def test_batch_beside_a_per_item_loader() -> None:
     horizon, rows = 128, 200_000
     transitions = np.random.default_rng(0).standard_normal((rows, 6), dtype=np.float32)
     index = WindowIndex([rows], horizon)
-    windows = TrajectoryWindow(torch.from_numpy(transitions), torch.zeros(6), index, horizon, 1, "none")
+    windows = TrajectoryWindow.of_index(index, torch.from_numpy(transitions), torch.zeros(6))
     ours = iter(BatchLoader(windows, 32, num_batches=10**9, seed=0))
     theirs = iter(DataLoader(PerItemWindows(transitions, index.starts, horizon), batch_size=32, shuffle=True))
     our_seconds, their_seconds = alternate(lambda: next(ours) and None, lambda: next(theirs) is None, rounds=200)

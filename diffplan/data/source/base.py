@@ -1,12 +1,14 @@
-"""What every dataset source yields, whatever its format."""
+"""What every source of data hands over, whatever format its files have."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32, Int64
+
+from diffplan.errors import DataError
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,6 +39,69 @@ class Episode:
         )
 
 
+@dataclass(frozen=True, repr=False)
+class Transitions:
+    """All episodes of a data set in raw units, one after another in flat arrays.
+
+    Row ``i`` holds the observation before action ``i`` and the reward after it.
+
+    Attributes:
+        observations: Observations before each action.
+        actions: Actions as recorded.
+        rewards: Reward of each action.
+        ends: Row behind the last row of each episode, ascending; the last one is the number of rows.
+        terminated: Whether each episode ended in a terminal state of the environment. The others were truncated.
+    """
+
+    observations: Float32[np.ndarray, "rows observation"]
+    actions: Float32[np.ndarray, "rows action"]
+    rewards: Float32[np.ndarray, " rows"]
+    ends: Int64[np.ndarray, " episode"]
+    terminated: Bool[np.ndarray, " episode"]
+
+    def __len__(self) -> int:
+        return len(self.observations)
+
+    def __repr__(self) -> str:
+        return (
+            f"Transitions(rows={len(self)}, episodes={len(self.ends)}, observations={self.observations.shape}, "
+            f"actions={self.actions.shape})"
+        )
+
+    @classmethod
+    def from_episodes(cls, episodes: Iterable[Episode]) -> "Transitions":
+        """Joins episodes, for formats that store each episode in arrays of its own.
+
+        Raises:
+            DataError: there is no episode.
+        """
+        kept = list(episodes)
+        if not kept:
+            raise DataError("the data set holds no episode.")
+        return cls(
+            np.concatenate([episode.observations for episode in kept]),
+            np.concatenate([episode.actions for episode in kept]),
+            np.concatenate([episode.rewards for episode in kept]),
+            np.cumsum([len(episode) for episode in kept], dtype=np.int64),
+            np.array([episode.terminated for episode in kept], dtype=np.bool_),
+        )
+
+    @property
+    def lengths(self) -> Int64[np.ndarray, " episode"]:
+        """Rows of each episode."""
+        return np.diff(self.ends, prepend=0)
+
+    def episodes(self) -> Iterator[Episode]:
+        """Yields a view of each episode; nothing is copied."""
+        start = 0
+        for end, terminated in zip(self.ends.tolist(), self.terminated.tolist(), strict=True):
+            rows = slice(start, end)
+            yield Episode(
+                self.observations[rows], self.actions[rows], self.rewards[rows], terminated, truncated=not terminated
+            )
+            start = end
+
+
 @dataclass(frozen=True)
 class DataIdentity:
     """Which data a model was trained on; stored in every checkpoint and result.
@@ -55,7 +120,7 @@ class DataIdentity:
 
 
 class AbstractSource(ABC):
-    """A data set: first ``prepare`` (one process, may download or generate), then ``episodes`` (every process)."""
+    """A data set. One process calls ``prepare``, which may download or generate; every process then calls ``read``."""
 
     @abstractmethod
     def prepare(self) -> None:
@@ -66,8 +131,8 @@ class AbstractSource(ABC):
         """
 
     @abstractmethod
-    def episodes(self) -> Iterator[Episode]:
-        """Yields all episodes in file order.
+    def read(self) -> Transitions:
+        """Reads all episodes in file order.
 
         Raises:
             DataError: the data is malformed.
@@ -76,3 +141,7 @@ class AbstractSource(ABC):
     @abstractmethod
     def identity(self) -> DataIdentity:
         """Says which data this is; call after ``prepare``."""
+
+    def episodes(self) -> Iterator[Episode]:
+        """Yields the episodes that ``read`` finds, for looking at them one by one."""
+        return self.read().episodes()

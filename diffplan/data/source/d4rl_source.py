@@ -1,7 +1,7 @@
 """D4RL's own HDF5 files: given, found in D4RL's cache, or downloaded."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +9,7 @@ from diffplan.data.catalog import cache_dir, catalog, dataset_url, suggestion
 from diffplan.data.download.download import download as download_file
 from diffplan.data.provenance import provenance
 from diffplan.data.segmentation import segment_by_flags, segment_by_goal_departure
-from diffplan.data.source.base import AbstractSource, DataIdentity, Episode
+from diffplan.data.source.base import AbstractSource, DataIdentity, Transitions
 from diffplan.data.source.d4rl_file import count_rows, file_sha256, read_d4rl_file, read_metadata
 from diffplan.errors import ConfigError, DataNotFoundError, DownloadError
 
@@ -33,7 +33,7 @@ class D4RLSource(AbstractSource):
         observation_dim: Width the observations must have.
         action_dim: Width the actions must have.
         max_episode_steps: Episode length, for files that have no ``timeouts``.
-        include_unfinished: Also yields the rows after the last end of an episode.
+        include_unfinished: Keeps the rows after the last end of an episode.
 
     Raises:
         ConfigError: The segmentation is unknown or lacks its target.
@@ -94,8 +94,8 @@ class D4RLSource(AbstractSource):
         rows = count_rows(file)
         logger.info("%s: %s rows in %s.", self.name, f"{rows:,}", file)
 
-    def episodes(self) -> Iterator[Episode]:
-        """Yields all episodes in file order.
+    def read(self) -> Transitions:
+        """Reads all episodes in file order.
 
         Raises:
             DataNotFoundError: The file is nowhere.

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from diffplan.data.segmentation import segment_by_flags, segment_by_goal_departure
-from diffplan.data.source.base import AbstractSource, DataIdentity, Episode
+from diffplan.data.source.base import AbstractSource, DataIdentity, Transitions
 from diffplan.data.source.d4rl_file import open_hdf5, read_d4rl_file
 from diffplan.data.source.maze2d_recipe import Maze2DRecipe
 from diffplan.errors import ConfigError, DataError, DataNotFoundError
@@ -39,7 +39,7 @@ class Maze2DSource(AbstractSource):
             ``flags`` where a new random target was drawn.
         noise: Standard deviation of the noise on actions.
         repeat_row_after_switch: Repeat the previous observation after each new target, as D4RL's files do.
-        include_unfinished: Also yield the rows after the last end of an episode.
+        include_unfinished: Keeps the rows after the last end of an episode.
 
     Raises:
         ConfigError: an argument out of range.
@@ -81,8 +81,8 @@ class Maze2DSource(AbstractSource):
                 f"{self.path} cannot be written: {error.strerror or error}; free the folder or set another data folder."
             ) from error
 
-    def episodes(self) -> Iterator[Episode]:
-        """Yields all episodes in file order.
+    def read(self) -> Transitions:
+        """Reads all episodes in file order.
 
         Raises:
             DataNotFoundError: the file has not been generated.

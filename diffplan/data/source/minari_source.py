@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float32
 
-from diffplan.data.source.base import AbstractSource, DataIdentity, Episode
+from diffplan.data.source.base import AbstractSource, DataIdentity, Episode, Transitions
 from diffplan.errors import ConfigError, DataError, DataNotFoundError, DownloadError, TaskMismatchError
 
 if TYPE_CHECKING:
@@ -78,14 +78,18 @@ class MinariSource(AbstractSource):
         dataset = self._load()
         logger.info("%s: %s rows in %s.", self.dataset_id, f"{dataset.total_steps:,}", self._folder())
 
-    def episodes(self) -> Iterator[Episode]:
-        """Yields all episodes in file order; an observation that has no action after it is left out.
+    def read(self) -> Transitions:
+        """Reads all episodes in file order; an observation that has no action after it is left out.
 
         Raises:
             DataNotFoundError: The data set is not there.
             DataError: It is broken or its observations or actions are not vectors.
             TaskMismatchError: Its dimensions are not the task's.
         """
+        return Transitions.from_episodes(self.episodes())
+
+    def episodes(self) -> Iterator[Episode]:
+        """Yields the episodes one by one as the file stores them; raises what ``read`` raises."""
         dataset = self._load()
         with self._readable():
             for data in dataset.iterate_episodes():

@@ -10,7 +10,7 @@ from diffplan.data.windows import TrajectoryWindow, WindowIndex
 def loader(batch_size: int, num_batches: int = 1000, num_windows: int = 10, seed: int = 0, **process) -> BatchLoader:
     """Batches of windows of one row, whose only entry is the window's number."""
     numbers = torch.arange(num_windows, dtype=torch.float32)[:, None]
-    windows = TrajectoryWindow(numbers, torch.zeros(1), WindowIndex([num_windows], 1), 1, 1, "none")
+    windows = TrajectoryWindow.of_index(WindowIndex([num_windows], 1), numbers, torch.zeros(1))
     return BatchLoader(windows, batch_size, num_batches, seed, **process)
 
 

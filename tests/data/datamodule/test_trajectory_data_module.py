@@ -6,7 +6,7 @@ import torch
 from lightning import Trainer
 
 from diffplan.data.datamodule import TrajectoryDataModule
-from diffplan.data.source.base import AbstractSource, DataIdentity, Episode
+from diffplan.data.source.base import AbstractSource, DataIdentity, Episode, Transitions
 from diffplan.errors import ConfigError, DataError, TaskMismatchError
 from diffplan.method.normalizer import GaussianNormalizer, LimitsNormalizer
 
@@ -22,8 +22,11 @@ class MemorySource(AbstractSource):
     def prepare(self) -> None:
         self.prepared = True
 
-    def episodes(self) -> Iterator[Episode]:
+    def read(self) -> Transitions:
         self.num_reads += 1
+        return Transitions.from_episodes(self.episodes())
+
+    def episodes(self) -> Iterator[Episode]:
         first = 0
         for length in self.lengths:
             rows = np.arange(first, first + length, dtype=np.float32)[:, None]
@@ -44,7 +47,7 @@ def datamodule(lengths=(5, 3), normalizer=None, **settings) -> TrajectoryDataMod
 
 def all_windows(module: TrajectoryDataModule):
     module.setup("fit")
-    return module.windows(torch.arange(len(module.windows)))
+    return module.windows.gather(torch.arange(len(module.windows)))
 
 
 def test_windows_are_the_normalised_rows_with_the_action_first():

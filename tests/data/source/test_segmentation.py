@@ -1,5 +1,6 @@
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffplan.data.segmentation import segment_by_flags, segment_by_goal_departure
-from diffplan.data.source.base import Episode
+from diffplan.data.source.base import Episode, Transitions
 from diffplan.data.source.d4rl_file import D4RLArrays
 
 
@@ -22,13 +23,15 @@ def make_arrays(rows: int, **columns: np.ndarray) -> D4RLArrays:
     return D4RLArrays(**(defaults | columns), metadata={})
 
 
-def spans(episodes: Iterator[Episode]) -> list[tuple[int, int]]:
+def spans(episodes: Transitions | Iterator[Episode]) -> list[tuple[int, int]]:
     """First and last row of each episode; rewards are row numbers in these tests."""
+    if isinstance(episodes, Transitions):
+        episodes = episodes.episodes()
     return [(int(episode.rewards[0]), int(episode.rewards[-1])) for episode in episodes]
 
 
 def test_flags_end_episodes_and_say_why(five_episodes):
-    episodes = list(segment_by_flags(D4RLArrays(**five_episodes, metadata={})))
+    episodes = list(segment_by_flags(D4RLArrays(**five_episodes, metadata={})).episodes())
     assert spans(iter(episodes)) == [(0, 2), (3, 4), (5, 6), (7, 7), (8, 11)]
     assert [episode.terminated for episode in episodes] == [True, False, True, True, False]
     assert [episode.truncated for episode in episodes] == [False, True, False, False, True]
@@ -50,7 +53,7 @@ def test_rows_without_flags_are_one_episode_or_none():
 
 
 def test_all_arrays_of_an_episode_cover_the_same_rows(five_episodes):
-    for episode in segment_by_flags(D4RLArrays(**five_episodes, metadata={})):
+    for episode in segment_by_flags(D4RLArrays(**five_episodes, metadata={})).episodes():
         rows = episode.rewards.astype(int)
         np.testing.assert_array_equal(episode.observations, five_episodes["observations"][rows])
         np.testing.assert_array_equal(episode.actions, five_episodes["actions"][rows])
@@ -58,7 +61,7 @@ def test_all_arrays_of_an_episode_cover_the_same_rows(five_episodes):
 
 def test_episodes_are_views_of_the_file_s_arrays(five_episodes):
     arrays = D4RLArrays(**five_episodes, metadata={})
-    for episode in segment_by_flags(arrays):
+    for episode in segment_by_flags(arrays).episodes():
         assert np.shares_memory(episode.observations, arrays.observations)
         assert np.shares_memory(episode.actions, arrays.actions)
 
@@ -89,7 +92,7 @@ def test_data_that_ends_at_the_goal_has_no_departure_there():
 def test_recorded_flags_do_not_cut_between_goal_departures():
     flags = np.array([True, True, True, True])
     arrays = make_arrays(4, observations=at(3.0, 2.0, 1.0, 2.0), terminals=flags, timeouts=flags)
-    episodes = list(segment_by_goal_departure(arrays, (1.0, 1.0)))
+    episodes = list(segment_by_goal_departure(arrays, (1.0, 1.0)).episodes())
     assert spans(iter(episodes)) == [(0, 2), (3, 3)]
     assert not any(episode.terminated for episode in episodes)
     assert all(episode.truncated for episode in episodes)
@@ -118,8 +121,8 @@ def test_four_million_rows_are_cut_in_a_fraction_of_a_second():
     timeouts = np.zeros(rows, dtype=bool)
     timeouts[::1000] = True
     arrays = make_arrays(rows, observations=4.0 + 4.0 * np.sin(phase), timeouts=timeouts)
-    for cut in (segment_by_flags(arrays), segment_by_goal_departure(arrays, (6.0, 6.0))):
+    for cut in (segment_by_flags, partial(segment_by_goal_departure, target=(6.0, 6.0))):
         start = time.process_time()
-        assert sum(len(episode) for episode in cut) == rows
+        assert cut(arrays).ends[-1] == rows
         # Measured 0.05 and 0.2 s without run-time shape checks, on a shared core.
         assert time.process_time() - start < 2.0

@@ -10,7 +10,7 @@ import torch
 from diffusers import DDPMScheduler
 
 from diffplan.data.datamodule import TrajectoryDataModule
-from diffplan.data.source.base import AbstractSource, DataIdentity, Episode
+from diffplan.data.source.base import AbstractSource, DataIdentity, Episode, Transitions
 from diffplan.method.conditioning import FirstState
 from diffplan.method.network.temporal_unet import TemporalUnet
 from diffplan.method.normalizer import LimitsNormalizer
@@ -24,6 +24,9 @@ class CircleSource(AbstractSource):
 
     def prepare(self) -> None:
         return None
+
+    def read(self) -> Transitions:
+        return Transitions.from_episodes(self.episodes())
 
     def episodes(self) -> Iterator[Episode]:
         for speed in np.linspace(0.1, 0.5, 8, dtype=np.float32):

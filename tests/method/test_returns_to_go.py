@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from diffplan.data.source.base import Episode
-from diffplan.data.windows import returns_to_go
+from diffplan.data.source.base import Episode, Transitions
+from diffplan.method import critic
 from diffplan.method.critic import ReturnTarget
 
 
@@ -14,10 +14,15 @@ def episode(rewards, terminated: bool) -> Episode:
     )  # fmt: skip
 
 
+def returns_to_go(episodes, target):
+    data = Transitions.from_episodes(episodes)
+    return critic.returns_to_go(data.rewards, data.ends, data.terminated, target)
+
+
 def test_the_return_is_discounted_from_each_row_to_the_end_of_its_own_episode():
     episodes = [episode([1, 2, 3], False), episode([10, 20], False)]
     returns = returns_to_go(episodes, ReturnTarget(0.5, -100.0))
-    assert returns.dtype == np.float32
+    assert returns.dtype == np.float64
     assert returns.tolist() == [1 + 1 + 0.75, 2 + 1.5, 3, 20, 20]
 
 
