@@ -10,11 +10,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from diffplan.data.catalog import CatalogEntry, cache_dir, catalog, dataset, dataset_url, suggestion
+from diffplan.data.catalog import CatalogEntry, cache_dir, catalog, dataset, dataset_url, provenance, suggestion
 from diffplan.data.collect.locomotion_recipe import LocomotionRecipe
-from diffplan.data.download.download import download
+from diffplan.data.download import download
 from diffplan.data.inspection import episode_table, statistics_table
-from diffplan.data.provenance import provenance
 from diffplan.data.source.d4rl_file import check_keys, count_rows, file_sha256, list_arrays, read_d4rl_file
 from diffplan.data.source.d4rl_source import D4RLSource
 from diffplan.errors import ConfigError, DataError, DataNotFoundError, DiffplanError

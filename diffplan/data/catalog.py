@@ -1,14 +1,20 @@
-"""The published D4RL files: where they are, how large, and their hashes."""
+"""The published D4RL files: addresses, sizes and hashes, and which files count as D4RL's own data."""
 
 import json
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from diffplan.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+BASE_URL = "http://rail.eecs.berkeley.edu/datasets/offline_rl/"
 
 
 @dataclass(frozen=True)
@@ -18,18 +24,18 @@ class CatalogEntry:
     Attributes:
         name: D4RL id, for instance ``hopper-medium-expert-v2``.
         url_path: Address of the file below D4RL's base address.
-        num_bytes: Published size of the file; None where none is known.
-        sha256: Published hash of the file; None where none is known.
-        num_transitions: Rows of the file; None where no reliable number is known.
+        num_bytes: Published size of the file; None if unknown.
+        sha256: Published hash of the file; None if unknown.
+        num_transitions: Number of rows of the file; None if no reliable number is known.
         observation_dim: Width of an observation.
         action_dim: Width of an action.
-        keys: Arrays the file holds; policy weights below ``metadata/`` are left out.
+        keys: Arrays of the file, without the policy weights below ``metadata/``.
         max_episode_steps: Episode length of the environment.
         reference_min: D4RL's return of the random policy (score 0).
         reference_max: D4RL's return of the reference controller (score 100).
-        target: Fixed evaluation goal as (x, y) in metres; None where there is none.
-        statistics: Published statistics of the whole file, one value per dimension, under
-            ``{observation,action,reward}_{mean,std,min,max}``; empty where none are known.
+        target: Fixed evaluation goal as (x, y) in metres; None if the task has no goal.
+        statistics: Published statistics of the whole file under ``{observation,action,reward}_{mean,std,min,max}``, one
+            value per dimension; empty if unknown.
     """
 
     name: str
@@ -48,16 +54,13 @@ class CatalogEntry:
 
     @property
     def file_name(self) -> str:
-        """Name of the file, the same in D4RL's cache."""
+        """Name of the file on the server and in D4RL's cache."""
         return self.url_path.rsplit("/", 1)[-1]
-
-
-BASE_URL = "http://rail.eecs.berkeley.edu/datasets/offline_rl/"
 
 
 @cache
 def catalog() -> dict[str, CatalogEntry]:
-    """All known data sets by name."""
+    """Returns all known data sets by name."""
     rows = json.loads(Path(__file__).with_name("d4rl_catalog.json").read_text(encoding="utf-8"))
     return {name: _entry(name, row) for name, row in rows.items()}
 
@@ -75,7 +78,7 @@ def dataset(name: str) -> CatalogEntry:
 
 
 def suggestion(name: str, known: tuple[str, ...]) -> str:
-    """Ends a sentence about an unknown name with what may have been meant."""
+    """Returns the end of a sentence about an unknown name: the most similar known names."""
     close = get_close_matches(name, known, n=3, cutoff=0.6)
     if close:
         return f"did you mean {' or '.join(close)}?"
@@ -83,35 +86,68 @@ def suggestion(name: str, known: tuple[str, ...]) -> str:
 
 
 def dataset_url(entry: CatalogEntry, base_url: str | None = None) -> str:
-    """Address of a data set.
+    """Returns the address of a data set.
 
     Args:
         entry: The data set.
-        base_url: Address of a mirror; the environment variable ``D4RL_BASE_URL`` or D4RL's own if None.
+        base_url: Address of a mirror. If None, ``$D4RL_BASE_URL``, or D4RL's own address if that is not set.
     """
     base = base_url or os.environ.get("D4RL_BASE_URL") or BASE_URL
     return f"{base.rstrip('/')}/{entry.url_path}"
 
 
 def cache_dir() -> Path:
-    """D4RL's own cache folder, ``$D4RL_DATASET_DIR`` or ``~/.d4rl/datasets``, which a d4rl installation shares."""
+    """Returns D4RL's cache folder, shared with a d4rl installation: ``$D4RL_DATASET_DIR`` or ``~/.d4rl/datasets``."""
     configured = os.environ.get("D4RL_DATASET_DIR")
     return Path(configured).expanduser() if configured else Path.home() / ".d4rl" / "datasets"
 
 
+def provenance(
+    sha256: str,
+    num_transitions: int,
+    metadata: Mapping[str, str | int | float],
+    entry: CatalogEntry | None,
+    from_d4rl: bool,
+) -> Literal["d4rl", "regenerated", "collected", "file"]:
+    """Decides where the numbers of a file come from. Only results on ``d4rl`` data may be reported as D4RL results.
+
+    Args:
+        sha256: Hash of the file.
+        num_transitions: Number of rows of the file.
+        metadata: What the file says about itself.
+        entry: The published data set that the file claims to be; None if there is none.
+        from_d4rl: Whether the file lies in D4RL's cache, where D4RL or a download put it.
+
+    Returns:
+        ``d4rl`` if the hash is the published one. If none is published, ``d4rl`` also if the file lies in D4RL's cache,
+        has the published number of rows and does not say otherwise. ``regenerated`` or ``collected`` if the file says
+        so. ``file`` in all other cases.
+    """
+    if entry is not None and entry.sha256 == sha256:
+        return "d4rl"
+    # The metadata of D4RL's own files names algorithms and policies, but never a generator.
+    if "generator" in metadata and "recipe" in str(metadata["generator"]):
+        return "regenerated"
+    words = " ".join(str(value) for value in metadata.values()).lower()
+    if "generator" in metadata or "not d4rl" in words or "not a d4rl" in words:
+        return "collected"
+    if entry is None or not from_d4rl:
+        return "file"
+    if entry.sha256 is not None:
+        logger.warning("%s does not have the published hash, so it does not count as D4RL's data.", entry.file_name)
+        return "file"
+    if entry.num_transitions not in (None, num_transitions):
+        logger.warning(
+            "%s has %s rows instead of D4RL's %s, so it does not count as D4RL's data.",
+            entry.file_name,
+            f"{num_transitions:,}",
+            f"{entry.num_transitions:,}",
+        )
+        return "file"
+    return "d4rl"
+
+
 def _entry(name: str, row: dict) -> CatalogEntry:
-    return CatalogEntry(
-        name=name,
-        url_path=row["url_path"],
-        num_bytes=row["num_bytes"],
-        sha256=row["sha256"],
-        num_transitions=row["num_transitions"],
-        observation_dim=row["observation_dim"],
-        action_dim=row["action_dim"],
-        keys=tuple(row["keys"]),
-        max_episode_steps=row["max_episode_steps"],
-        reference_min=row["reference_min"],
-        reference_max=row["reference_max"],
-        target=None if row["target"] is None else (row["target"][0], row["target"][1]),
-        statistics={key: tuple(values) for key, values in row["statistics"].items()},
-    )
+    target = None if row["target"] is None else (row["target"][0], row["target"][1])
+    statistics = {key: tuple(values) for key, values in row["statistics"].items()}
+    return CatalogEntry(**{**row, "name": name, "keys": tuple(row["keys"]), "target": target, "statistics": statistics})

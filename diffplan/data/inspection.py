@@ -1,4 +1,4 @@
-"""Statistics of a whole data set, under the names the catalogue uses."""
+"""Tables about a whole data set: its episodes and the statistics of its columns."""
 
 import numpy as np
 from jaxtyping import Float64
@@ -11,13 +11,13 @@ from diffplan.data.source.d4rl_file import D4RLArrays
 
 
 def column_statistics(arrays: D4RLArrays) -> dict[str, Float64[np.ndarray, " dim"]]:
-    """Mean, population standard deviation, least and greatest value of every column, in raw units.
+    """Returns mean, population standard deviation, minimum and maximum of every column, in raw units.
 
     Args:
         arrays: All rows.
 
     Returns:
-        One array per ``{observation,action,reward}_{mean,std,min,max}``, rewards having one column.
+        One array per ``{observation,action,reward}_{mean,std,min,max}``. Rewards have one column.
     """
     statistics = {}
     columns = (
@@ -34,11 +34,11 @@ def column_statistics(arrays: D4RLArrays) -> dict[str, Float64[np.ndarray, " dim
 
 
 def episode_table(arrays: D4RLArrays, entry: CatalogEntry | None) -> Table:
-    """Lengths and returns of the episodes, cut in each of the ways that the data set can be cut.
+    """Makes a table of lengths and returns of the episodes, one row per way to cut the data set into episodes.
 
     Args:
         arrays: The whole file.
-        entry: The published data set it belongs to; None if there is none.
+        entry: The published data set that it belongs to; None if there is none.
     """
     table = Table("cut at", "episodes", "terminated", "shortest", "mean", "longest", box=None, pad_edge=False)
     for column in ("return mean", "std", "best"):
@@ -50,11 +50,11 @@ def episode_table(arrays: D4RLArrays, entry: CatalogEntry | None) -> Table:
 
 
 def statistics_table(arrays: D4RLArrays, entry: CatalogEntry | None) -> Table:
-    """Statistics of every column, the published ones beside them.
+    """Makes a table of the statistics of every column, with the published values in brackets.
 
     Args:
         arrays: The whole file.
-        entry: The published data set it belongs to; None if there is none.
+        entry: The published data set that it belongs to; None if there is none.
     """
     statistics = column_statistics(arrays)
     published = entry.statistics if entry is not None else {}

@@ -1,4 +1,4 @@
-"""The five arrays every D4RL file comes down to."""
+"""HDF5 files in D4RL's layout: reading, checking, describing, hashing and writing."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -11,20 +11,30 @@ import h5py
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 
+from diffplan.data.catalog import catalog
 from diffplan.errors import DataError, DataNotFoundError, TaskMismatchError
+from diffplan.files import write_file
+
+REQUIRED_KEYS = ("observations", "actions", "rewards", "terminals")
+# The arrays that this package writes, in the order in which their digest is taken.
+WRITTEN_KEYS = (
+    *("observations", "actions", "rewards", "terminals", "timeouts", "next_observations"),
+    *("infos/goal", "infos/qpos", "infos/qvel", "infos/action_log_probs"),
+)
+_DIGEST = "metadata/arrays_sha256"
 
 
 @dataclass(frozen=True, repr=False)
 class D4RLArrays:
-    """All rows of one file in file order, raw units; row ``i`` is the observation before action ``i``.
+    """All rows of one file in file order, in raw units. Row ``i`` holds the observation before action ``i``.
 
     Attributes:
         observations: Observations before each action.
         actions: Actions as recorded.
         rewards: Reward of each action.
-        terminals: The action ended the task.
-        timeouts: The recording stopped after the action for another reason, as the file says.
-        metadata: The file's single values below ``metadata/`` and its attributes, by path; arrays (policy weights) are
+        terminals: Whether the action ended the task.
+        timeouts: Whether the recording stopped after the action for another reason, as the file says.
+        metadata: The file's attributes and its single values below ``metadata/``, by path. Arrays (policy weights) are
             left out.
     """
 
@@ -39,15 +49,12 @@ class D4RLArrays:
         return len(self.observations)
 
     def first(self, num_rows: int | None) -> "D4RLArrays":
-        """The rows from the beginning; None keeps all."""
+        """Returns the first ``num_rows`` rows; all rows if None."""
         columns = ("observations", "actions", "rewards", "terminals", "timeouts")
         return replace(self, **{column: getattr(self, column)[:num_rows] for column in columns})
 
     def __repr__(self) -> str:
         return f"D4RLArrays(rows={len(self)}, observations={self.observations.shape}, actions={self.actions.shape})"
-
-
-REQUIRED_KEYS = ("observations", "actions", "rewards", "terminals")
 
 
 def read_d4rl_file(
@@ -57,19 +64,19 @@ def read_d4rl_file(
     max_episode_steps: int | None = None,
     task_name: str | None = None,
 ) -> D4RLArrays:
-    """Reads and checks a whole file; numbers become float32, flags bool, columns of width one flat.
+    """Reads and checks a whole file. Numbers become float32, flags become bool, and columns of width one become flat.
 
     Args:
         path: The HDF5 file.
-        observation_dim: Width the observations must have; any width if None.
-        action_dim: Width the actions must have; any width if None.
-        max_episode_steps: Episode length at which a file without ``timeouts`` (kitchen) is cut; there such a file is
-            cut at its terminals only if None.
-        task_name: Task whose dimensions these are, for the message when they differ.
+        observation_dim: Width that the observations must have; any width if None.
+        action_dim: Width that the actions must have; any width if None.
+        max_episode_steps: Episode length for files without ``timeouts`` (kitchen), which are cut there. If None, such a
+            file is cut at its terminals only.
+        task_name: Name of the task with these dimensions, for the message about a mismatch.
 
     Raises:
         DataNotFoundError: There is no such file.
-        DataError: The file is empty, not HDF5, truncated, lacks a key, or holds rows nobody can train on.
+        DataError: The file is empty, not HDF5 or truncated, it lacks a key, or its rows are not numbers to train on.
         TaskMismatchError: Observations or actions have another width than the task declares.
     """
     with open_hdf5(path) as file:
@@ -99,16 +106,64 @@ def read_d4rl_file(
     return D4RLArrays(observations, actions, rewards, terminals, timeouts, metadata)
 
 
+def write_d4rl_file(
+    path: Path, arrays: Mapping[str, Shaped[np.ndarray, "rows ..."]], metadata: Mapping[str, str | int | float]
+) -> None:
+    """Writes a file in D4RL's layout, completely or not at all. Its bytes depend on its content only.
+
+    Args:
+        path: File to write.
+        arrays: Arrays by key; every key is one of ``WRITTEN_KEYS``.
+        metadata: What the file says about itself; a slash in a name makes a group.
+
+    Raises:
+        DataError: The folder cannot be written or the disk is full. The file that was there stays.
+    """
+    # The file is built in memory, because HDF5 leaves half a file and raises errors of many kinds if a disk is full.
+    with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
+        # Time stamps would make two files with the same content differ.
+        for key, array in arrays.items():
+            file.create_dataset(key, data=array, compression="gzip", compression_opts=4, track_times=False)
+        for key, value in metadata.items():
+            scalar = np.bytes_(value.encode()) if isinstance(value, str) else value
+            file.create_dataset(f"metadata/{key}", data=scalar, track_times=False)
+        file.create_dataset(_DIGEST, data=np.bytes_(_digest(arrays).encode()), track_times=False)
+        file.flush()
+        content = file.id.get_file_image()
+    write_file(path, content)
+
+
+def verify_written_file(path: Path) -> None:
+    """Checks that a file holds the arrays that ``write_d4rl_file`` wrote.
+
+    Raises:
+        DataError: It does not.
+    """
+    with open_hdf5(path) as file:
+        arrays = {key: np.asarray(file[key][()]) for key in WRITTEN_KEYS if key in file}
+        stored = file[_DIGEST][()] if _DIGEST in file else b""
+    if stored.decode() != _digest(arrays):
+        raise DataError(f"{path} was changed after it was written; move it away and rerun the same command.")
+
+
+def _digest(arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> str:
+    digest = hashlib.sha256()
+    for key in (key for key in WRITTEN_KEYS if key in arrays):
+        digest.update(f"{key} {arrays[key].dtype} {arrays[key].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[key]).data)
+    return digest.hexdigest()
+
+
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Opens a file for reading and turns everything HDF5 may complain about into one sentence.
+    """Opens a file for reading and reports all that HDF5 may complain about as one sentence.
 
     Raises:
         DataNotFoundError: There is no such file.
-        DataError: It is empty, not HDF5, truncated, corrupt, or may not be read.
+        DataError: The file is empty, not HDF5, truncated, damaged, or may not be read.
     """
     if not path.exists():
-        raise DataNotFoundError(f"There is no file {path}: give the path of an HDF5 file in D4RL's layout.")
+        raise DataNotFoundError(f"There is no file {path}; give the path of an HDF5 file in D4RL's layout.")
     if not path.is_file():
         raise DataError(f"{path} must be an HDF5 file but is a folder; name the file inside it.")
     try:
@@ -117,23 +172,31 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}; check the file's permissions.") from error
     if not first_byte:
-        raise DataError(f"{path} is empty (0 bytes); delete it and get it again.")
+        raise DataError(f"{path} is empty (0 bytes); {_remedy(path)}.")
     if not h5py.is_hdf5(path):
-        raise DataError(f"{path} is not an HDF5 file; delete it and get it again, or give another path.")
+        raise DataError(f"{path} is not an HDF5 file; {_remedy(path)}.")
     try:
         with h5py.File(path, "r") as file:
             yield file
     except (OSError, RuntimeError, KeyError, ValueError, MemoryError) as error:  # h5py has no error class of its own
         size = path.stat().st_size
-        reason = "is truncated" if "truncated" in str(error) else "is damaged and cannot be read to its end"
-        raise DataError(f"{path} {reason} ({size:,} bytes are there); delete it and get it again.") from error
+        reason = "is truncated" if "truncated" in str(error) else "is damaged and cannot be read completely"
+        raise DataError(f"{path} {reason} ({size:,} bytes are there); {_remedy(path)}.") from error
+
+
+def _remedy(path: Path) -> str:
+    """Says what to do about a broken file. Only a published file is certain to be available again."""
+    published = [entry.name for entry in catalog().values() if entry.file_name == path.name]
+    if published:
+        return f"download it again with `diffplan-data fetch {published[0]} --force`"
+    return "give the path of another file, or get this one again from where it came"
 
 
 def count_rows(path: Path) -> int:
-    """Counts the transitions of a file without reading them.
+    """Counts the rows of a file without reading them.
 
     Raises:
-        DataError: As ``read_d4rl_file``, for everything that shows without reading the rows.
+        DataError: As ``read_d4rl_file``, for all problems that show without reading the rows.
     """
     with open_hdf5(path) as file:
         for key in REQUIRED_KEYS:
@@ -142,7 +205,7 @@ def count_rows(path: Path) -> int:
 
 
 def read_metadata(path: Path) -> dict[str, str | int | float]:
-    """Reads the single values below ``metadata/`` and the file's attributes, see ``D4RLArrays.metadata``.
+    """Reads what a file says about itself, see ``D4RLArrays.metadata``.
 
     Raises:
         DataError: The file cannot be read.
@@ -152,7 +215,7 @@ def read_metadata(path: Path) -> dict[str, str | int | float]:
 
 
 def check_keys(path: Path, keys: tuple[str, ...]) -> None:
-    """Makes sure that a file opens and holds all these arrays.
+    """Checks that a file opens and holds all these arrays.
 
     Raises:
         DataError: It does not.
@@ -163,7 +226,7 @@ def check_keys(path: Path, keys: tuple[str, ...]) -> None:
 
 
 def list_arrays(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Shape and dtype of every array of a file by its path inside, single values left out.
+    """Returns shape and dtype of every array of a file, by its path inside the file. Single values are left out.
 
     Raises:
         DataError: The file cannot be read.
@@ -180,7 +243,7 @@ def list_arrays(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
 
 
 def file_sha256(path: Path) -> str:
-    """Hashes a file (a second for a gigabyte); a file that has not changed is hashed once per process.
+    """Hashes a file, which takes a second for a gigabyte. A file that has not changed is hashed once per process.
 
     Raises:
         DataError: The file cannot be read.
@@ -202,8 +265,8 @@ def _require(file: h5py.File, key: str, path: Path) -> None:
     if isinstance(file.get(key), h5py.Dataset):
         return
     there = ", ".join(sorted(str(name) for name in file)) or "nothing"
-    hint = "; this is a Minari file, read it with source=minari_source" if "episode_0" in file else ""
-    raise DataError(f"{path} lacks the key '{key}' of D4RL's layout, it has {there}{hint}.")
+    hint = "; this is a Minari file: read it with source=minari_source" if "episode_0" in file else ""
+    raise DataError(f"{path} lacks the key '{key}' of D4RL's layout; it has {there}{hint}.")
 
 
 def _numbers(file: h5py.File, key: str, path: Path) -> Shaped[np.ndarray, "..."]:
@@ -265,8 +328,8 @@ def _check_dimension(name: str, declared: int | None, found: int, path: Path, ta
         return
     task = task_name or "<id>"
     raise TaskMismatchError(
-        f"task '{task}' declares {name}={declared} but {path} has {found}. Fix conf/task/{task}.yaml or give the file "
-        "that belongs to this task."
+        f"task '{task}' declares {name}={declared} but {path} has {found}. Fix conf/task/{task}.yaml (or the body "
+        "that it names) or give the file that belongs to this task."
     )
 
 
@@ -291,7 +354,7 @@ def _check_finite(array: Shaped[np.ndarray, "rows ..."], key: str, path: Path) -
 
 
 def _timeouts_every(max_episode_steps: int, terminals: Bool[np.ndarray, " rows"]) -> Bool[np.ndarray, " rows"]:
-    """Flags each row that is ``max_episode_steps`` after the start of its episode, terminals starting new ones."""
+    """Flags every ``max_episode_steps``-th row of an episode. A terminal row ends an episode as well."""
     rows = np.arange(len(terminals))
     first_rows = np.zeros(len(terminals), dtype=np.int64)
     first_rows[1:] = np.where(terminals[:-1], rows[1:], 0)

@@ -1,13 +1,12 @@
-"""D4RL's own HDF5 files: given, found in D4RL's cache, or downloaded."""
+"""Reads HDF5 files in D4RL's layout: a given file, one in D4RL's cache, or a downloaded one."""
 
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from diffplan.data.catalog import cache_dir, catalog, dataset_url, suggestion
-from diffplan.data.download.download import download as download_file
-from diffplan.data.provenance import provenance
+from diffplan.data.catalog import cache_dir, catalog, dataset_url, provenance, suggestion
+from diffplan.data.download import download as download_file
 from diffplan.data.segmentation import segment_by_flags, segment_by_goal_departure
 from diffplan.data.source.base import AbstractSource, DataIdentity, Transitions
 from diffplan.data.source.d4rl_file import count_rows, file_sha256, read_d4rl_file, read_metadata
@@ -17,23 +16,23 @@ logger = logging.getLogger(__name__)
 
 
 class D4RLSource(AbstractSource):
-    """Reads one D4RL data set, or any file in D4RL's layout, and never another one in its place.
+    """Reads one D4RL data set or any file in D4RL's layout. It never uses another data set instead.
 
-    Looks at ``path`` if given and nowhere else. Otherwise in D4RL's cache (``$D4RL_DATASET_DIR`` or
+    If ``path`` is given, only that file is used. Otherwise the source looks in D4RL's cache (``$D4RL_DATASET_DIR`` or
     ``~/.d4rl/datasets``, shared with an installation of d4rl), then in ``data_dir``, then downloads to the cache.
 
     Args:
         name: D4RL id.
-        path: File to read instead.
-        num_transitions: Uses only this many rows from the file's beginning; None uses all, as does more than it has.
+        path: File to read.
+        num_transitions: Number of rows to use, from the beginning of the file. None uses all rows.
         data_dir: Folder that may hold files under D4RL's file names.
-        download: Fetches a published file that is in none of the places.
-        segmentation: Where episodes end: at the recorded ``flags``, or at each ``goal_departure`` from ``target``.
+        download: Download a published file that is not found in any of these places.
+        segmentation: Where an episode ends: at the recorded ``flags``, or at each ``goal_departure`` from ``target``.
         target: Evaluation goal as (x, y) in metres, for ``goal_departure``.
-        observation_dim: Width the observations must have.
-        action_dim: Width the actions must have.
-        max_episode_steps: Episode length, for files that have no ``timeouts``.
-        include_unfinished: Keeps the rows after the last end of an episode.
+        observation_dim: Width that the observations must have.
+        action_dim: Width that the actions must have.
+        max_episode_steps: Episode length, for files without ``timeouts``.
+        include_unfinished: Keep the rows after the last end of an episode.
 
     Raises:
         ConfigError: The segmentation is unknown or lacks its target.
@@ -72,10 +71,10 @@ class D4RLSource(AbstractSource):
         self.include_unfinished = include_unfinished
 
     def prepare(self) -> None:
-        """Finds the file or downloads it, and makes sure that it opens.
+        """Finds the file or downloads it, and checks that it opens.
 
         Raises:
-            DataNotFoundError: It is nowhere and may not or cannot be downloaded; the message names the commands.
+            DataNotFoundError: The file is not found and cannot be downloaded. The message names the commands.
             DownloadError: The download failed.
             DataError: The file is broken.
         """
@@ -115,7 +114,7 @@ class D4RLSource(AbstractSource):
         return segment_by_goal_departure(arrays, target, include_unfinished=self.include_unfinished)
 
     def identity(self) -> DataIdentity:
-        """Says which data this is; ``d4rl`` only if nothing speaks against it, see ``provenance``."""
+        """Says which data this is. The kind is ``d4rl`` only if ``provenance`` confirms it."""
         file = self._file()
         rows = count_rows(file)
         digest = file_sha256(file)
@@ -129,10 +128,10 @@ class D4RLSource(AbstractSource):
         return DataIdentity(self.name, kind, digest, num_transitions=min(rows, self.num_transitions or rows))
 
     def find(self) -> Path | None:
-        """Where the file is; None if it is in none of the places.
+        """Returns the path of the file; None if it is not found.
 
         Raises:
-            DataNotFoundError: There is no file at the ``path`` given.
+            DataNotFoundError: There is no file at the given ``path``.
         """
         if self.path is not None:
             if not self.path.exists():
@@ -156,7 +155,7 @@ class D4RLSource(AbstractSource):
             known = suggestion(self.name, tuple(catalog()))
             return DataNotFoundError(f"D4RL publishes no data set '{self.name}'; {self._other_ways()}; {known}")
         return DataNotFoundError(
-            f"{entry.file_name} of '{self.name}' is neither in {cache_dir()} nor in {self.data_dir}; fetch it with "
+            f"{entry.file_name} of '{self.name}' is neither in {cache_dir()} nor in {self.data_dir}; download it with "
             f"`diffplan-data fetch {self.name}`, {self._other_ways()}."
         )
 

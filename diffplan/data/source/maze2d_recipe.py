@@ -1,4 +1,4 @@
-"""How D4RL made its Maze2D data, repeated with any seed and size."""
+"""D4RL's recipe for its Maze2D data, with any seed and any number of rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from diffplan.env.maze2d.point_mass import PointMass
 from diffplan.env.maze2d.waypoint_controller import WaypointController
 from diffplan.errors import ConfigError
 
-# Raise it when the recipe changes what a seed gives: it is part of every file's metadata.
+# Part of every file's metadata. Increase it when a change makes the same seed give other rows.
 _VERSION = 1
 _SUCCESS_RADIUS = 0.5
 _BLOCK = 4096
@@ -22,21 +22,21 @@ _BLOCK = 4096
 
 @dataclass(frozen=True)
 class Maze2DRecipe:
-    """One Maze2D data set of D4RL's kind; the same recipe always gives the same rows, and a shorter set is a prefix.
+    """One Maze2D data set made as D4RL made its own. The same recipe gives the same rows; a shorter set is a prefix.
 
-    The ball is never reset. A waypoint controller with noise on its actions drives it to a random target; when it
+    The ball is never reset. A waypoint controller with noise on its actions drives it to a random target. When the ball
     arrives, or after one episode length, the row is flagged and another target is drawn.
 
     Attributes:
-        name: D4RL id, for instance ``maze2d-medium-dense-v1``; its reward decides how the rows are labelled.
-        num_transitions: Rows.
-        seed: Seeds targets, waypoints and action noise.
-        noise: Standard deviation of the Gaussian noise on actions, before they are clipped; D4RL's is 0.5.
+        name: D4RL id, for instance ``maze2d-medium-dense-v1``; it decides the maze and the kind of reward.
+        num_transitions: Number of rows.
+        seed: Seed of targets, waypoints and action noise.
+        noise: Standard deviation of the Gaussian noise on actions before clipping. D4RL uses 0.5.
         repeat_row_after_switch: Repeat the previous observation in the row after each new target, while
             ``infos/qpos`` has moved on. D4RL's script does so, and its published files have these rows.
 
     Raises:
-        ConfigError: a name without a maze, or a number out of range.
+        ConfigError: The name has no maze, or a number is out of range.
 
     Reference: Fu et al., "D4RL: Datasets for Deep Data-Driven Reinforcement Learning", section 5.1.
     """
@@ -64,7 +64,7 @@ class Maze2DRecipe:
 
     @property
     def reward(self) -> Literal["sparse", "dense"]:
-        """How the rows are labelled."""
+        """Which reward the rows have."""
         return "dense" if "-dense-" in self.name else "sparse"
 
     @property
@@ -74,13 +74,13 @@ class Maze2DRecipe:
 
     @property
     def file_name(self) -> str:
-        """A name that no other recipe has."""
+        """File name that no other recipe has."""
         noise = "" if self.noise == 0.5 else f"-noise{self.noise:g}"
         rows = "" if self.repeat_row_after_switch else "-unrepeated"
         return f"{self.name}-{self.num_transitions}-seed{self.seed}{noise}{rows}.hdf5"
 
     def metadata(self) -> dict[str, str | int | float]:
-        """What a file made by this recipe says about itself; nothing in it depends on when or where it is made."""
+        """Returns what the file says about itself. It does not depend on when or where the file is made."""
         return {
             "generator": "diffplan, by D4RL's Maze2D recipe; not D4RL's own data",
             "name": self.name,
@@ -94,14 +94,14 @@ class Maze2DRecipe:
         }
 
     def collect(self, on_rows: Callable[[int], None] | None = None) -> dict[str, Shaped[np.ndarray, "rows ..."]]:
-        """Plays the recipe.
+        """Simulates all rows.
 
         Args:
-            on_rows: Told now and then how many more rows are done.
+            on_rows: Called after every block with its number of rows.
 
         Returns:
-            The arrays of a D4RL file by key. Row ``i`` is labelled with the reward of its own observation, as D4RL's
-            published files are.
+            The arrays of a D4RL file by key. Row ``i`` holds the reward of its own observation, as in D4RL's published
+            files.
         """
         rows = self.num_transitions
         columns = _Columns(np.empty((rows, 4)), np.empty((rows, 2)), np.empty((rows, 4)), np.empty((rows, 2)))
@@ -141,10 +141,10 @@ class _Columns:
 
 
 class _Walk:
-    """The endless walk that a data set is cut from."""
+    """The simulation that never ends; a data set is its first rows."""
 
     def __init__(self, recipe: Maze2DRecipe) -> None:
-        # Separate streams, so that a change in how one is drawn leaves the others alone.
+        # Separate streams: a change in how one of them is drawn does not change the others.
         streams = np.random.SeedSequence(recipe.seed).spawn(3)
         self._targets, waypoints, self._action_noise = (np.random.default_rng(stream) for stream in streams)
         self._noise = recipe.noise

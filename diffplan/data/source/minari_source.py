@@ -1,4 +1,4 @@
-"""Minari data sets, local or from Minari's server."""
+"""Reads Minari data sets from the disk or from Minari's server."""
 
 import hashlib
 import logging
@@ -21,21 +21,21 @@ logger = logging.getLogger(__name__)
 
 
 class MinariSource(AbstractSource):
-    """Reads one Minari data set; needs the optional package minari.
+    """Reads one Minari data set. It needs the optional package minari.
 
-    Scores on Minari's re-generated data are not D4RL scores, whatever the data set's name.
+    Minari's data was generated again, so scores on it are not D4RL scores, although names contain "D4RL".
 
     Args:
         dataset_id: Minari id, for instance ``D4RL/pointmaze/umaze-v2``.
         data_dir: Minari's folder of data sets; ``$MINARI_DATASETS_PATH`` or ``~/.minari/datasets`` if None.
-        download: Fetches the data set from Minari's server if it is not there.
-        observation_keys: Which entries of a dictionary observation are joined, in this order; unused where
-            observations are plain vectors.
-        observation_dim: Width the observations must have.
-        action_dim: Width the actions must have.
+        download: Download the data set from Minari's server if it is not on the disk.
+        observation_keys: Entries of a dictionary observation to join, in this order. Not used if observations are plain
+            vectors.
+        observation_dim: Width that the observations must have.
+        action_dim: Width that the actions must have.
 
     Raises:
-        ConfigError: minari is not installed, or there is no observation key.
+        ConfigError: The package minari is not installed, or there is no observation key.
     """
 
     def __init__(
@@ -67,9 +67,9 @@ class MinariSource(AbstractSource):
         """Finds the data set or downloads it.
 
         Raises:
-            DataNotFoundError: It is not there and may not be downloaded.
+            DataNotFoundError: The data set is not there and ``download`` is False.
             DownloadError: Minari's server did not deliver it.
-            DataError: It is broken.
+            DataError: The data set is damaged.
         """
         if not self._folder().exists():
             if not self.download:
@@ -131,7 +131,7 @@ class MinariSource(AbstractSource):
         try:
             minari.download_dataset(self.dataset_id)
         except Exception as error:
-            # The hosting back ends raise errors of many packages; all of them mean the same to the user.
+            # The hosting services raise errors of many packages, which mean the same to the user.
             raise DownloadError(
                 f"Minari could not download '{self.dataset_id}' ({type(error).__name__}: {error}); "
                 "`minari list remote` shows what its server has."
@@ -192,7 +192,8 @@ class MinariSource(AbstractSource):
             yield
         except (OSError, KeyError, ValueError, RuntimeError) as error:
             raise DataError(
-                f"'{self.dataset_id}' in {self._folder()} is damaged ({error}); delete it and get it again."
+                f"'{self.dataset_id}' in {self._folder()} is damaged ({error}); download it again with "
+                f"`minari download --force {self.dataset_id}`."
             ) from error
 
     def _not_found(self) -> DataNotFoundError:

@@ -105,7 +105,7 @@ def test_a_truncated_file_is_reported_wherever_it_stops(five_episodes, write_hdf
     path = write_hdf5({key: np.repeat(array, 500, axis=0) for key, array in five_episodes.items()})
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(DataError, match=r"(is truncated|is damaged).*delete it and get it again"):
+    with pytest.raises(DataError, match=r"(is truncated|is damaged).*give the path of another file"):
         read_d4rl_file(path)
 
 

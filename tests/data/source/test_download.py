@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import diffplan
-from diffplan.data.download import transfer
-from diffplan.data.download.download import download
+import diffplan.data.download as transfer
+from diffplan.data.download import download
 from diffplan.errors import DownloadError, LockedError
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
@@ -47,7 +47,7 @@ def interrupt(server, url, path, monkeypatch, after=KEPT, **overrides):
     server.drop_after = [after] + [0] * 9
     with monkeypatch.context() as context:
         context.setattr(transfer, "RETRIES", 0)
-        with pytest.raises(DownloadError, match="the same command goes on from there"):
+        with pytest.raises(DownloadError, match="rerun the same command to resume"):
             fetch(url, path, **overrides)
     server.drop_after = []
     server.ranges.clear()
@@ -263,7 +263,7 @@ def python(code, *arguments, **options):
 FETCH = """
 import sys
 from pathlib import Path
-from diffplan.data.download.download import download
+from diffplan.data.download import download
 from diffplan.errors import DiffplanError
 try:
     download(sys.argv[1], Path(sys.argv[2]), num_bytes=int(sys.argv[3]), sha256=sys.argv[4], progress=False)

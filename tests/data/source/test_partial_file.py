@@ -1,6 +1,6 @@
 import pytest
 
-from diffplan.data.download.transfer import PartialFile
+from diffplan.data.download import PartialFile
 
 
 @pytest.fixture

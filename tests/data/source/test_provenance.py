@@ -1,7 +1,6 @@
 import pytest
 
-from diffplan.data.catalog import dataset
-from diffplan.data.provenance import provenance
+from diffplan.data.catalog import dataset, provenance
 
 HOPPER = dataset("hopper-medium-v2")
 UMAZE = dataset("maze2d-umaze-v1")

@@ -1,7 +1,7 @@
 import pytest
 
-from diffplan.data.download import transfer
-from diffplan.data.download.transfer import PartialFile, Transfer
+import diffplan.data.download as transfer
+from diffplan.data.download import PartialFile, Transfer
 from diffplan.errors import DownloadError
 
 

@@ -1,4 +1,4 @@
-"""Resuming, verified transfers of one file."""
+"""Downloads one file: it resumes, verifies the content, writes atomically and locks out a second process."""
 
 import json
 import logging
@@ -6,7 +6,8 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import requests
@@ -21,15 +22,78 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from diffplan.errors import DownloadError
+from diffplan.data.source.d4rl_file import check_keys, file_sha256
+from diffplan.errors import DataError, DownloadError
+from diffplan.files import exclusive
+
+logger = logging.getLogger(__name__)
+
+CHUNK_BYTES = 1 << 14  # At most one chunk is lost when a connection drops.
+RETRIES = 5
+TIMEOUT_SECONDS = 30.0
+LONGEST_BACKOFF_SECONDS = 30.0
+TRANSIENT_STATUS = (408, 416, 429, 500, 502, 503, 504)
+
+
+def download(
+    url: str,
+    path: Path,
+    *,
+    num_bytes: int | None = None,
+    sha256: str | None = None,
+    keys: tuple[str, ...] = (),
+    progress: bool = True,
+    replace: bool = False,
+    wait: bool = False,
+    backoff_seconds: float = 1.0,
+) -> str:
+    """Downloads a file, verifies it, and then moves it to its place.
+
+    Until the file is complete and verified, its bytes are in ``<path>.part`` and ``path`` stays as it was. An
+    interrupted download resumes from ``<path>.part``.
+
+    Args:
+        url: Address.
+        path: Where the file goes. A file that is already there is kept unless ``replace``.
+        num_bytes: Published size; not checked if None.
+        sha256: Published hash. If None, the file must be HDF5 and hold ``keys``, and its hash is logged.
+        keys: Arrays that the file must hold if no hash is published.
+        progress: Show a progress bar on stderr, if that is a terminal.
+        replace: Download the file although one is there. The old file is replaced at the very end.
+        wait: If another process is downloading the same file, wait for it instead of raising ``LockedError``.
+        backoff_seconds: Pause before the first of five retries. It doubles for each further retry.
+
+    Returns:
+        The SHA-256 of the file.
+
+    Raises:
+        LockedError: Another process is downloading the file.
+        DownloadError: The file cannot be downloaded or stored, or it is not the published one.
+    """
+    with _writing(path), exclusive(path, "downloading", wait):
+        if path.exists() and not replace:
+            return file_sha256(path)
+        resumed = (part := PartialFile(path, url)).belongs_here()
+        transfer = Transfer(part, num_bytes, sha256 is not None, backoff_seconds)
+        transfer.run(progress)
+        try:
+            digest = _verify(part, num_bytes, sha256, keys)
+        except DownloadError:
+            if not resumed:
+                raise
+            logger.warning("The resumed download of %s is not the published file; downloading all of it again.", url)
+            transfer.run(progress)
+            digest = _verify(part, num_bytes, sha256, keys)
+        part.publish()
+        return digest
 
 
 class PartialFile:
-    """``x.hdf5.part`` and ``x.hdf5.part.json``, which says which version of which address the bytes belong to.
+    """``x.hdf5.part``, and ``x.hdf5.part.json`` with the address and the version that the bytes belong to.
 
     Args:
         target: Where the finished file goes.
-        url: Address the bytes come from; bytes of another address are not continued.
+        url: Address of the bytes. Bytes of another address are not resumed.
     """
 
     def __init__(self, target: Path, url: str) -> None:
@@ -40,42 +104,40 @@ class PartialFile:
 
     @property
     def size(self) -> int:
-        """Bytes that are already there."""
+        """Number of bytes that are already there."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     @property
     def validator(self) -> str | None:
-        """What the server said identifies the version the bytes belong to; None where it said nothing."""
+        """The server's identifier of the version that the bytes belong to; None if it gave none."""
         origin = self._origin()
         etag = origin.get("etag")
-        # A weak ETag promises equal meaning, not equal bytes, and may not be used to join ranges.
+        # A weak ETag promises equal meaning and not equal bytes, so it may not be used to join ranges.
         if etag and not etag.startswith("W/"):
             return etag
         return origin.get("last_modified")
 
     def continues(self, headers: Mapping[str, str]) -> bool:
-        """Whether a partial response carries on exactly where these bytes end, in the same version of the file."""
+        """Returns whether a partial response starts exactly where these bytes end, in the same version of the file."""
         if not headers.get("Content-Range", "").startswith(f"bytes {self.size}-"):
             return False
         origin = self._origin()
-        for name, key in (("ETag", "etag"), ("Last-Modified", "last_modified")):
-            if origin.get(key) and headers.get(name) and origin[key] != headers[name]:
-                return False
-        return True
+        pairs = ((origin.get("etag"), headers.get("ETag")), (origin.get("last_modified"), headers.get("Last-Modified")))
+        return all(known == sent for known, sent in pairs if known and sent)
 
     def restart(self, headers: Mapping[str, str]) -> None:
-        """Drops all bytes and notes which version the next ones belong to."""
+        """Drops all bytes and records the version that the next bytes belong to."""
         self.discard()
         origin = {"url": self.url, "etag": headers.get("ETag"), "last_modified": headers.get("Last-Modified")}
         self._origin_path.write_text(json.dumps(origin), encoding="utf-8")
         self.path.touch()
 
     def belongs_here(self) -> bool:
-        """Whether there are bytes of this address."""
+        """Returns whether there are bytes of this address."""
         return self.size > 0 and self._origin().get("url") == self.url
 
     def discard(self) -> None:
-        """Removes the bytes and the note."""
+        """Removes both files."""
         self.path.unlink(missing_ok=True)
         self._origin_path.unlink(missing_ok=True)
 
@@ -99,28 +161,19 @@ class PartialFile:
         return origin if isinstance(origin, dict) else {}
 
 
-logger = logging.getLogger(__name__)
-
-CHUNK_BYTES = 1 << 14  # At most one chunk is lost when a connection drops.
-RETRIES = 5
-TIMEOUT_SECONDS = 30.0
-LONGEST_BACKOFF_SECONDS = 30.0
-TRANSIENT_STATUS = (408, 416, 429, 500, 502, 503, 504)
-
-
 class _InterruptedTransferError(Exception):
     """The transfer stopped early but may be tried again."""
 
 
 class Transfer:
-    """Gets bytes into a partial file until all of them are there.
+    """Requests bytes until a partial file is complete.
 
     Args:
-        part: Where they go; bytes that are there already are kept where the server or the hash can vouch for them.
+        part: Where the bytes go. Bytes that are already there are kept if the server or the hash can confirm them.
         num_bytes: Published size; not checked if None.
-        hash_known: The finished file will be held against a published hash, so bytes may be joined that the server
-            gives no version for.
-        backoff_seconds: Pause before the first retry, doubled for each further one.
+        hash_known: Whether the finished file will be compared with a published hash. If so, bytes may be joined even if
+            the server gives no version.
+        backoff_seconds: Pause before the first retry. It doubles for each further retry.
     """
 
     def __init__(self, part: PartialFile, num_bytes: int | None, hash_known: bool, backoff_seconds: float) -> None:
@@ -130,14 +183,14 @@ class Transfer:
         self.backoff_seconds = backoff_seconds
 
     def run(self, progress: bool) -> None:
-        """Attempts the transfer until it is complete.
+        """Repeats the request until the file is complete.
 
         Args:
-            progress: Shows a progress bar on stderr, if that is a terminal.
+            progress: Show a progress bar on stderr, if that is a terminal.
 
         Raises:
-            DownloadError: The server refuses, offers another size, there is no room, or ``RETRIES`` attempts in a row
-                brought nothing.
+            DownloadError: The server refuses or offers another size, the disk has no room, or ``RETRIES`` attempts in a
+                row brought nothing.
         """
         failures = 0
         with requests.Session() as session, _progress_bar(progress) as bar:
@@ -147,24 +200,27 @@ class Transfer:
                 try:
                     self._attempt(session, bar, task)
                     return
-                except (_InterruptedTransferError, requests.ConnectionError, requests.Timeout) as error:
-                    reason = error
-                except requests.exceptions.ChunkedEncodingError as error:
+                except (
+                    _InterruptedTransferError,
+                    requests.ConnectionError,
+                    requests.Timeout,
+                    requests.exceptions.ChunkedEncodingError,
+                ) as error:
                     reason = error
                 except requests.RequestException as error:
                     raise DownloadError(f"{self.part.url} cannot be downloaded: {_plain(error)}.") from error
                 failures = 1 if self.part.size > size else failures + 1
                 if failures > RETRIES:
                     raise DownloadError(
-                        f"{self.part.url} cannot be downloaded: {_plain(reason)} ({failures} attempts); the "
-                        f"{self.part.size:,} bytes that came are kept, the same command goes on from there."
+                        f"{self.part.url} cannot be downloaded: {_plain(reason)} ({failures} attempts). The "
+                        f"{self.part.size:,} bytes that arrived are kept; rerun the same command to resume."
                     ) from reason
                 pause = min(self.backoff_seconds * 2 ** (failures - 1), LONGEST_BACKOFF_SECONDS)
                 logger.info("The download was interrupted (%s); trying again in %.1f s.", _plain(reason), pause)
                 time.sleep(pause)
 
     def _attempt(self, session: requests.Session, bar: Progress, task: TaskID) -> None:
-        # identity: byte ranges and sizes count stored bytes, so nobody may compress them on the way.
+        # Byte ranges and sizes count stored bytes, so the server must not compress them: identity.
         headers = {"Accept-Encoding": "identity"}
         offset = self._resume_offset()
         if offset:
@@ -192,7 +248,7 @@ class Transfer:
             raise _InterruptedTransferError(f"the connection closed after {self.part.size:,} of {total:,} bytes")
 
     def _resume_offset(self) -> int:
-        """Bytes to keep: only those whose version the server can confirm or the published hash will."""
+        """Returns how many bytes to keep: all if the server or a published hash can confirm their version, else 0."""
         if self.part.belongs_here() and (self.part.validator or self.hash_known):
             return self.part.size
         return 0
@@ -202,7 +258,7 @@ class Transfer:
         if status in (200, 206):
             return
         if status == 416:
-            # The server has fewer bytes than we do, so ours are of another version.
+            # The server has fewer bytes than there are here, so these belong to another version.
             self.part.discard()
         if status in TRANSIENT_STATUS:
             raise _InterruptedTransferError(f"the server answered {status} {response.reason}")
@@ -232,24 +288,57 @@ class Transfer:
         if total is not None and total - offset > free:
             raise DownloadError(
                 f"{self.part.target} needs {total - offset:,} more bytes but only {free:,} are free on that disk; "
-                "make room or set D4RL_DATASET_DIR to a larger disk."
+                "free some space or set D4RL_DATASET_DIR to a larger disk."
             )
 
 
+def _verify(part: PartialFile, num_bytes: int | None, sha256: str | None, keys: tuple[str, ...]) -> str:
+    """Returns the hash if the bytes are complete and right; removes them otherwise."""
+    try:
+        if num_bytes is not None and part.size != num_bytes:
+            raise DownloadError(
+                f"{part.url} must be {num_bytes:,} bytes long as published, got {part.size:,}; they were discarded."
+            )
+        digest = file_sha256(part.path)
+        if sha256 is not None and digest != sha256:
+            raise DownloadError(
+                f"{part.url} must have the published SHA-256 {sha256}, got {digest}. The bytes were discarded; try "
+                "again or use a mirror with D4RL_BASE_URL=<address>."
+            )
+        if sha256 is None:
+            try:
+                check_keys(part.path, keys)
+            except DataError as error:
+                raise DownloadError(f"{part.url} did not deliver a D4RL file: {error} It was discarded.") from error
+            logger.info("No hash is published for %s; this file has SHA-256 %s.", part.target.name, digest)
+    except DownloadError:
+        part.discard()
+        raise
+    return digest
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Reports a full disk, a missing permission and the like as one sentence."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise DownloadError(
+            f"{path} cannot be written: {error.strerror or error}; free some space or name another folder, then rerun "
+            "the same command to resume."
+        ) from error
+
+
 def _progress_bar(visible: bool) -> Progress:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
     console = Console(stderr=True)
-    return Progress(*columns, console=console, disable=not (visible and console.is_terminal))
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    times = (TransferSpeedColumn(), TimeRemainingColumn())
+    return Progress(*columns, *times, console=console, disable=not (visible and console.is_terminal))
 
 
 def _plain(error: Exception) -> str:
-    """What went wrong in a few words: the innermost cause without the wrapping of the HTTP library."""
+    """Returns the innermost cause in a few words, without the wrapping of the HTTP library."""
     if isinstance(error, requests.Timeout):
         return "the server did not answer in time"
     text = str(error)

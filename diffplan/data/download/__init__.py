@@ -1,1 +1,0 @@
-"""Downloads that resume and are verified."""
