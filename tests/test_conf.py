@@ -9,7 +9,6 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from diffplan.cli import train
 from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import register_resolvers
 from diffplan.config.validation import check_config
@@ -109,7 +108,7 @@ def test_what_is_said_beats_what_a_task_chooses():
 def test_every_option_composes_passes_the_checks_and_is_built(choices, tmp_path):
     required = [override for option in choices.values() for override in REQUIRED.get(option, ())]
     config = composed(*[f"{group}={option}" for group, option in choices.items()], *required, *LIGHT, folder=tmp_path)
-    check_config(config, train.PLAIN_SETTINGS, train.GROUPS)
+    check_config(config, "train")
     OmegaConf.set_struct(config, False)
     config.trainer.update({"accelerator": "cpu", "logger": False})
     for logger in config.logger.values():
@@ -124,7 +123,7 @@ def test_every_option_composes_passes_the_checks_and_is_built(choices, tmp_path)
 
 @pytest.mark.parametrize(("group", "option"), [(g, option) for g in WHOLE_CONFIG for option in GROUPS[g]])
 def test_every_experiment_composes_and_passes_the_checks(group, option):
-    check_config(composed(f"{group}={option}"), train.PLAIN_SETTINGS, train.GROUPS)
+    check_config(composed(f"{group}={option}"), "train")
 
 
 @pytest.mark.parametrize("group", ["scheduler", "normalizer", "conditioning"])
@@ -203,7 +202,7 @@ def test_two_runs_that_would_train_alike_share_a_folder_and_others_do_not():
 )
 def test_a_config_that_no_constructor_would_take_is_refused(override, message):
     with pytest.raises(ConfigError, match=r"^[^\n]+$") as caught:
-        check_config(composed(override), train.PLAIN_SETTINGS, train.GROUPS)
+        check_config(composed(override), "train")
     assert message in str(caught.value)
 
 
@@ -212,7 +211,7 @@ def test_a_key_mistyped_in_a_file_is_refused():
     OmegaConf.set_struct(config, False)
     config.window.strid = 4
     with pytest.raises(ConfigError, match="did you mean 'stride'"):
-        check_config(config, train.PLAIN_SETTINGS, train.GROUPS)
+        check_config(config, "train")
 
 
 @pytest.mark.slow

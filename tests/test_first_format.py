@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from diffplan.run.comparable_settings import config_hash
+from diffplan.config.settings import result_hash
 from diffplan.run.result import Result
 
 FIRST = Path(__file__).parent / "golden" / "first_format"
@@ -35,4 +35,4 @@ def test_its_checkpoints_plan_as_they_did(tmp_path):
 
 def test_its_result_has_the_hash_that_was_stored():
     content = (FIRST / "results.json").read_bytes()
-    assert config_hash(Result.parse(content).config) == json.loads(content)["config_hash"]
+    assert result_hash(Result.parse(content).config) == json.loads(content)["config_hash"]

@@ -9,10 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import register_resolvers
-from diffplan.run.comparable_settings import comparable_settings
-
-# Places and names, some of which exist only while a run does.
-_LEFT_OUT = {"paths", "callbacks", "logger", "hydra", "name", "ablation", "group", "tags"}
+from diffplan.config.settings import COMPARED, comparable_settings
 
 
 @functools.cache
@@ -28,7 +25,7 @@ def default_settings(task: str) -> dict[str, Any]:
     if task not in {path.stem for path in (CONF_DIR / "task").glob("*.yaml")}:
         return {}
     config = _composed(task)
-    settings = comparable_settings({str(key): _plain(config, str(key)) for key in config if key not in _LEFT_OUT})
+    settings = comparable_settings({key: _plain(config, key) for key in (*COMPARED, "trainer")})
     return settings | {"step": settings["trainer.max_steps"]}
 
 

@@ -11,35 +11,13 @@ from omegaconf import DictConfig, OmegaConf
 from diffplan.cli.command import run_command
 from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import checkpoint_file
+from diffplan.config.settings import FROM_CHECKPOINT
 from diffplan.errors import DiffplanError, TaskMismatchError
 from diffplan.sweep.cell import Cell
 from diffplan.sweep.run_cost import RunCost
 
 if TYPE_CHECKING:
     from diffplan.planner.base import AbstractPlanner
-
-PLAIN_SETTINGS = {
-    "checkpoint": str,
-    "env_id": str | None,
-    "num_episodes": int,
-    "first_seed": int,
-    "protocols": list[str],
-    "num_videos": int,
-    "num_threads": int | None,
-    "device": str | None,
-    "prediction_type": str,
-    "name": str,
-    "seed": int,
-    "project": str,
-    "ablation": str,
-    "group": str,
-    "job_type": str,
-    "tags": list[str],
-    "resume": bool,
-    "sweep": str | None,
-    "objective": str | None,
-}
-GROUPS = ("task", "critic", "scheduler", "guide", "sampler", "planner", "logger", "paths")
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +114,7 @@ def build_planner(config: DictConfig) -> "AbstractPlanner":
 
     path = checkpoint_file(config.checkpoint)
     take_from_checkpoint(config, checkpoint_config(read_checkpoint(path)))
-    check_config(config, PLAIN_SETTINGS, GROUPS)
+    check_config(config, "plan")
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
     device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -178,18 +156,19 @@ def planner_of_checkpoint(overrides: list[str]) -> list[str]:
 
 def take_from_checkpoint(config: DictConfig, trained: DictConfig) -> None:
     """Fills in what the checkpoint decides."""
-    for key in ("task", "name", "seed"):
-        config[key] = trained[key]
+    asked_scheduler, asked_prediction = config.scheduler, config.prediction_type
+    for key in FROM_CHECKPOINT:
+        config[key] = trained.get(key)
     if config.env_id is not None:
         config.task.env_id = config.env_id
     # Another scheduler denoises what this one noised.
     config.task.diffusion_steps = trained.scheduler.num_train_timesteps
     predicts = trained.scheduler.get("prediction_type", "flow")
-    if config.prediction_type not in (None, predicts):
-        raise TaskMismatchError(f"the checkpoint was trained to predict {predicts}, not {config.prediction_type}.")
+    if asked_prediction not in (None, predicts):
+        raise TaskMismatchError(f"the checkpoint was trained to predict {predicts}, not {asked_prediction}.")
     config.prediction_type = predicts
-    if config.scheduler is None:
-        config.scheduler = trained.scheduler
+    if asked_scheduler is not None:
+        config.scheduler = asked_scheduler
 
 
 if __name__ == "__main__":

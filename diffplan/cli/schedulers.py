@@ -1,7 +1,5 @@
 """``diffplan-schedulers``: how few denoising steps keep the score, under which scheduler, for a trained model."""
 
-import hashlib
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -11,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from diffplan.cli.command import run_command
-from diffplan.cli.plan import GROUPS, critic_file, planner_of_checkpoint, take_from_checkpoint
-from diffplan.cli.plan import PLAIN_SETTINGS as PLAN_SETTINGS
+from diffplan.cli.plan import critic_file, planner_of_checkpoint, take_from_checkpoint
 from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import checkpoint_file
+from diffplan.config.settings import short_hash
 from diffplan.errors import ConfigError, DiffplanError
 from diffplan.report.table.scheduler_cell import SchedulerCell
 from diffplan.sweep.cell import Cell
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
     from diffplan.method.critic import TrajectoryCritic
     from diffplan.method.model import TrajectoryModel
     from diffplan.planner.base import AbstractPlanner
-
-PLAIN_SETTINGS = PLAN_SETTINGS | {"schedulers": list[str], "steps": list[int] | None}
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +80,7 @@ def _check(config: DictConfig) -> None:
 
     from diffplan.config.validation import check_config
 
-    check_config(config, PLAIN_SETTINGS, GROUPS)
+    check_config(config, "schedulers")
     there = sorted(file.stem for file in (CONF_DIR / "scheduler").glob("*.yaml"))
     unknown = [name for name in config.schedulers if name not in there]
     if unknown or not config.schedulers:
@@ -166,8 +162,7 @@ def _key(config: DictConfig, protocol: str, weights: list[str]) -> str:
     planner = OmegaConf.to_container(config.planner, resolve=True)
     seeds = [config.first_seed, config.num_episodes]
     task = [config.task.env_id, config.task.reference_min, config.task.reference_max]
-    text = json.dumps([planner, seeds, protocol, task, weights], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return short_hash([planner, seeds, protocol, task, weights])
 
 
 def _measure(config: DictConfig, planner: Any, protocol: str, name: str, steps: int, key: str) -> SchedulerCell:

@@ -15,28 +15,6 @@ if TYPE_CHECKING:
     from diffplan.run.folder import RunDir
     from diffplan.tracking.base import AbstractRunLogger
 
-PLAIN_SETTINGS = {
-    "name": str,
-    "seed": int,
-    "prediction_type": str,
-    "stages": list[str],
-    "denoiser": str | None,
-    "num_threads": int | None,
-    "resume": bool,
-    "project": str,
-    "ablation": str,
-    "group": str,
-    "job_type": str,
-    "tags": list[str],
-    "sweep": str | None,
-    "objective": str | None,
-}
-GROUPS = (
-    "task", "source", "normalizer", "window", "datamodule", "backbone", "scheduler", "conditioning", "loss", "critic",
-    "guide", "sampler", "planner", "optimizer", "learning_rate_schedule", "average", "module", "callbacks", "logger",
-    "trainer", "paths",
-)  # fmt: skip
-
 logger = logging.getLogger(__name__)
 
 
@@ -54,7 +32,7 @@ def train(config: DictConfig) -> dict[str, float]:
     """
     from diffplan.config.validation import check_config
 
-    check_config(config, PLAIN_SETTINGS, GROUPS)
+    check_config(config, "train")
     # torch and Lightning take seconds to import; a mistyped option should not wait for them.
     import torch
     from hydra.utils import instantiate

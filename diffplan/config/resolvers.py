@@ -1,8 +1,5 @@
 """The few values a configuration derives from others."""
 
-import hashlib
-import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,44 +7,8 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from diffplan.config.first_names import with_first_names
+from diffplan.config.settings import ablation_label, plan_identity, run_identity, short_hash
 from diffplan.errors import CheckpointError
-
-# What a run's numbers depend on. Where it writes, how it logs and how often it looks are not part of its identity.
-_IDENTITY_GROUPS = ("seed", "module", "datamodule", "loss", "critic", "stages", "denoiser")
-_IDENTITY_TRAINER_KEYS = (
-    "max_steps",
-    "accumulate_grad_batches",
-    "precision",
-    "gradient_clip_val",
-    "devices",
-    "num_nodes",
-)
-_UNNAMED_KEYS = (
-    "task",
-    "seed",
-    "name",
-    "experiment",
-    "ablation",
-    "group",
-    "tags",
-    "project",
-    "job_type",
-    "resume",
-    "checkpoint",
-    "num_threads",
-    "sweep",
-    "objective",
-    "source.path",
-)
-# What an evaluation's numbers do not depend on; the model's task, name and seed are its checkpoint's.
-_NOT_PLANNED = (
-    "task", "seed", "name", "logger", "paths", "hydra", "checkpoint", "resume", "num_threads", "project", "ablation",
-    "group", "job_type", "tags", "sweep", "objective",
-)  # fmt: skip
-# A task admits one of these, so choosing it changes nothing.
-_UNNAMED_CHOICES = ("planner=guided_planner", "planner=waypoint_planner")
-_UNNAMED_PREFIXES = ("paths", "logger", "trainer", "callbacks", "hydra", "debug")
 
 
 def register_resolvers() -> None:
@@ -95,37 +56,13 @@ def _transition_dim(plan_actions: bool, action_dim: int, observation_dim: int) -
 
 def _config_hash(*, _root_: DictConfig) -> str:
     """Eight letters that are equal for runs that would train the same weights."""
-    trainer = _root_.trainer
-    identity: dict[str, Any] = {key: trainer[key] for key in _IDENTITY_TRAINER_KEYS}
-    for key in _IDENTITY_GROUPS:
-        node = _root_[key]
-        identity[key] = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-    identity["datamodule"]["source"].pop("data_dir", None)
-    text = json.dumps(with_first_names(identity), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return short_hash(run_identity(_root_))
 
 
 def _plan_hash(*, _root_: DictConfig) -> str:
-    """Eight letters that are equal for evaluations of one checkpoint with equal settings.
-
-    What refers to the task is hashed as it is written, for the checkpoint decides it.
-    """
-    everything: Any = OmegaConf.to_container(_root_, resolve=False)
-    settings = {key: value for key, value in everything.items() if key not in _NOT_PLANNED}
-    # A run keeps checkpoints of several steps in one folder.
-    settings["checkpoint"] = checkpoint_file(_root_.checkpoint).name
-    return hashlib.sha256(json.dumps(with_first_names(settings), sort_keys=True).encode()).hexdigest()[:8]
+    """Eight letters that are equal for evaluations of one checkpoint with equal settings."""
+    return short_hash(plan_identity(_root_, checkpoint_file(_root_.checkpoint).name))
 
 
 def _ablation() -> str:
-    """Names what a run changes beside task and seed: ``window.horizon=64,optimizer.lr=0.001``, or ``default``."""
-    if not HydraConfig.initialized():
-        return "default"
-    changes = []
-    for override in HydraConfig.get().overrides.task:
-        key = override.split("=", 1)[0].lstrip("+~")
-        if override not in _UNNAMED_CHOICES and key not in _UNNAMED_KEYS and key.split(".")[0] not in _UNNAMED_PREFIXES:
-            changes.append(override.lstrip("+~"))
-    text = re.sub(r"[^\w=.,+-]", "-", ",".join(sorted(changes))) or "default"
-    # It names folders and W&B groups, which end at 128 letters.
-    return text if len(text) <= 100 else f"{text[:91]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return ablation_label(HydraConfig.get().overrides.task) if HydraConfig.initialized() else "default"

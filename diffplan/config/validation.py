@@ -3,7 +3,7 @@
 import difflib
 import inspect
 import typing
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from beartype.door import is_bearable
@@ -12,31 +12,34 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from diffplan.config.paths import CONF_DIR
+from diffplan.config.settings import settings_of
 from diffplan.errors import ConfigError
 
 _HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 
 
-def check_config(config: DictConfig, plain_settings: Mapping[str, Any], groups: Collection[str]) -> None:
+def check_config(config: DictConfig, command: str) -> None:
     """Refuses what a constructor would not take.
 
     Args:
         config: The composed config.
-        plain_settings: The command's settings of one value and the type each must have.
-        groups: The command's groups.
+        command: ``train``, ``plan`` or ``schedulers``.
 
     Raises:
         ConfigError: naming the first wrong key, and the one that was probably meant.
     """
-    known_keys = {*plain_settings, *groups}
+    settings = settings_of(command)
+    known_keys = set(settings)
     for key in map(str, config):
         if key not in known_keys:
             raise ConfigError(f"there is no setting {key!r}{_suggest(key, known_keys)}")
-    for key, hint in plain_settings.items():
+    for key, setting in settings.items():
+        if setting.is_group:
+            continue
         if OmegaConf.is_missing(config, key):
             raise ConfigError(f"{key} must be given.")
         if not OmegaConf.is_interpolation(config, key):
-            _check_value(config[key], hint, key)
+            _check_value(config[key], setting.type, key)
     resolved = config.copy()
     try:
         OmegaConf.resolve(resolved)

@@ -1,14 +1,10 @@
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from diffplan.run.comparable_settings import comparable_settings
+from diffplan.config.settings import comparable_settings, tried_words
 from diffplan.run.result import EpisodeScores, Result
-
-# Words of `ablation` that change how much was played or filmed and not what was tried.
-_NOT_TRIED = {"num_episodes", "num_videos", "first_seed", "device", "protocols"}
 
 
 @dataclass(frozen=True)
@@ -33,9 +29,7 @@ class StoredResult:
         """What training and planning changed, in words, or ``default``."""
         trained = str(self.result.config.get("ablation") or "default")
         parts = [trained] if self.result.ablation == trained else [trained, self.result.ablation]
-        words = [word for part in parts for word in re.split(r",(?=[\w./@+~-]+=)", part)]
-        tried = [word for word in words if word.partition("=")[0] not in _NOT_TRIED and word != "default"]
-        return ",".join(dict.fromkeys(tried)) or "default"
+        return ",".join(dict.fromkeys(word for part in parts for word in tried_words(part))) or "default"
 
     def episodes(self, protocol: str) -> EpisodeScores:
         """The episodes of one protocol, which must be there."""

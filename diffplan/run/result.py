@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from diffplan.config.settings import experiment_config, result_hash
 from diffplan.errors import ResultError
-from diffplan.run.comparable_settings import config_hash, experiment_config
 from diffplan.run.versions import versions
 
 
@@ -165,7 +165,7 @@ class Result(BaseModel):
         planned = None if trained is None else run
         config = experiment_config(run if trained is None else trained, critic_trained, planned)
         named = {key: run.get(key) for key in ("name", "seed", "ablation", "sweep")}
-        named |= {"task": run["task"]["name"], "config": config, "config_hash": config_hash(config)}
+        named |= {"task": run["task"]["name"], "config": config, "config_hash": result_hash(config)}
         return cls.model_validate(named | facts)
 
     @classmethod

@@ -4,7 +4,7 @@ from omegaconf import OmegaConf
 
 from diffplan.cli.default_settings import default_settings
 from diffplan.config.paths import CONF_DIR
-from diffplan.run.comparable_settings import comparable_settings
+from diffplan.config.settings import comparable_settings
 
 TASKS = sorted(path.stem for path in (CONF_DIR / "task").glob("*.yaml"))
 

@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import register_resolvers
-from diffplan.run.comparable_settings import config_hash
+from diffplan.config.settings import result_hash
 from diffplan.run.result import Result
 
 ROOT = Path(__file__).parents[2]
@@ -44,4 +44,4 @@ def test_an_evaluation_has_the_folder_it_always_had(words, tmp_path):
 
 @pytest.mark.parametrize("path", GOLDEN["results"])
 def test_a_committed_result_is_compared_as_before(path):
-    assert config_hash(Result.parse((ROOT / path).read_bytes()).config) == GOLDEN["results"][path]
+    assert result_hash(Result.parse((ROOT / path).read_bytes()).config) == GOLDEN["results"][path]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from diffplan.config.settings import follows
 from diffplan.report.statistics.pooled_scores import PooledScores
 from diffplan.report.stored_result import StoredResult
 
@@ -14,8 +15,6 @@ _NOT_D4RL = {
 }
 # Judged by the data's identity and by the environment's.
 _JUDGED_ELSEWHERE = ("source.", "task.env_id")
-# Where a setting is only repeated or where it follows from others.
-_FOLLOWING = ("module.", "datamodule.", "loss.", "task.", "critic.", "normalizer.transition_dim", "step")
 _MOST_NAMED = 4
 
 
@@ -66,7 +65,7 @@ def _settings_mark(stored: StoredResult, defaults: Mapping[str, Any]) -> str | N
     ]
     if not changed:
         return None
-    named = [key for key in changed if not key.startswith(_FOLLOWING)] or changed
+    named = [key for key in changed if not follows(key)] or changed
     named.sort(key=lambda key: key != "trainer.max_steps")
     texts = [
         f"{key.removesuffix('._target_')} {_text(settings.get(key))} (paper: {_text(defaults.get(key))})"

@@ -4,8 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# Widths that follow from what a plan holds.
-_FOLLOWING_NAMES = {"transition_dim", "action_dim", "observation_dim"}
+from diffplan.config.settings import is_derived
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def _leader(keys: Sequence[str], typed: Collection[str]) -> str:
 def _only_follows(chosen: str, key: str, experiments: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a key repeats the chosen one or comes and goes with a class."""
     pairs = [(settings.get(chosen), settings.get(key)) for settings in experiments]
-    if key.rpartition(".")[2] in _FOLLOWING_NAMES or all(value in (one, None) for one, value in pairs):
+    if is_derived(key) or all(value in (one, None) for one, value in pairs):
         return True
     group, other_group = (name.rpartition(".")[0] for name in (chosen, key))
     # The trained scheduler is told apart from the planned one only where they differ.
