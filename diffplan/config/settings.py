@@ -15,7 +15,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from diffplan.config.first_names import with_first_names
+from diffplan.config.parts import with_first_names
 
 
 class Meaning(Enum):
