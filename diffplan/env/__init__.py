@@ -1,12 +1,11 @@
-"""Environments, the episode loop and scores; the only package that knows Gymnasium and MuJoCo."""
+"""Environments, the episode loop and scores. No other room depends on MuJoCo."""
 
-# ruff: noqa: E402 (MuJoCo reads how to draw when it is imported)
+# ruff: noqa: E402 (choose_backend must run before MuJoCo is imported)
 
-from diffplan.env.render.drawing_backend import choose_backend
+from diffplan.env.make_env import choose_backend, env_version, make_env, register_environments
 
 choose_backend()
 
-from diffplan.env.make_env import env_version, make_env, register_environments
 from diffplan.env.maze2d.maze2d import Maze2D
 from diffplan.env.maze2d.maze_layout import MazeLayout
 from diffplan.env.maze2d.waypoint_controller import WaypointController

@@ -4,7 +4,7 @@ import gymnasium
 import numpy as np
 from jaxtyping import Float
 
-from diffplan.env.render.film import Film
+from diffplan.env.render import Film
 from diffplan.errors import ActionError
 
 

@@ -1,17 +1,19 @@
-"""Environments by D4RL id."""
+"""Environments by D4RL id, and how MuJoCo draws them."""
 
 import difflib
+import logging
+import os
+import sys
+from ctypes.util import find_library
 from importlib.metadata import version
 
 import gymnasium
 
 from diffplan.errors import EnvironmentIdError
 
-# D4RL's v1 episode lengths; it has the open maze as v0 only, whose length is kept.
+# Episode lengths of D4RL's v1. The open maze exists as v0 only; its length is kept.
 MAZE2D_EPISODE_STEPS = {"open": 150, "umaze": 300, "medium": 600, "large": 800}
-
-
-# D4RL's names for the bodies, and where they are.
+# D4RL's names of the bodies and their classes.
 _LOCOMOTION = {
     "hopper": "diffplan.env.locomotion.bodies:Hopper",
     "walker2d": "diffplan.env.locomotion.bodies:Walker2d",
@@ -22,17 +24,29 @@ _LOCOMOTION_DATA = ("random", "medium", "medium-replay", "medium-expert", "exper
 _LOCOMOTION_EPISODE_STEPS = 1000
 
 
-def register_environments() -> None:
-    """Makes ``gymnasium.make`` know D4RL's ids; those that exist already are left alone.
+def choose_backend() -> None:
+    """Makes MuJoCo draw without a display if there is none and ``MUJOCO_GL`` is not set.
 
-    A locomotion id names a data set; its environment is the same for all data sets of a body. ``hopper-exact-v2`` and
-    its siblings differ from it in their capsules' masses alone, which are those of today's MuJoCo.
+    This must run before MuJoCo is imported, because MuJoCo reads ``MUJOCO_GL`` only then. If EGL is not installed,
+    nothing is set: an import of MuJoCo with ``MUJOCO_GL=egl`` would fail, and episodes can be played without pictures.
+    """
+    has_display = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    if sys.platform == "linux" and not has_display and "MUJOCO_GL" not in os.environ and find_library("EGL"):
+        os.environ["MUJOCO_GL"] = "egl"
+    # This logger would tell every log, as information, that one of its optional parts is not installed.
+    logging.getLogger("OpenGL.acceleratesupport").setLevel(logging.WARNING)
+
+
+def register_environments() -> None:
+    """Registers D4RL's ids with Gymnasium. Ids that exist already are not changed.
+
+    A locomotion id names a data set, but all data sets of a body have the same environment. ``hopper-exact-v2`` and
+    the like differ from it only in the masses of the capsules, which are those of current MuJoCo.
     """
     for body, entry_point in _LOCOMOTION.items():
         for data in _LOCOMOTION_DATA:
-            env_id = f"{body}-{data}-v2"
-            _register_locomotion(env_id, entry_point)
-        # For data that was recorded with today's MuJoCo.
+            _register_locomotion(f"{body}-{data}-v2", entry_point)
+        # For data that was recorded with current MuJoCo.
         _register_locomotion(f"{body}-exact-v2", entry_point, capsule_masses="exact")
     for maze, max_episode_steps in MAZE2D_EPISODE_STEPS.items():
         for reward, infix in (("sparse", ""), ("dense", "-dense")):
@@ -58,10 +72,10 @@ def make_env(env_id: str, render_mode: str | None = None) -> gymnasium.Env:
 
     Args:
         env_id: A D4RL id such as ``maze2d-large-v1``, or any other id registered with Gymnasium.
-        render_mode: ``rgb_array`` to be able to render.
+        render_mode: ``rgb_array`` if pictures will be drawn.
 
     Raises:
-        EnvironmentIdError: no environment has this id.
+        EnvironmentIdError: No environment has this id.
     """
     if env_id not in gymnasium.registry:
         closest = difflib.get_close_matches(env_id, list(gymnasium.registry), n=1, cutoff=0.0)
@@ -71,13 +85,13 @@ def make_env(env_id: str, render_mode: str | None = None) -> gymnasium.Env:
 
 
 def env_version(env_id: str) -> dict[str, str]:
-    """Says what an environment's numbers depend on, for the record of a result.
+    """Returns what the numbers of an environment depend on, for the record of a result.
 
     Args:
         env_id: As in ``make_env``.
 
     Returns:
-        Versions of Gymnasium and MuJoCo, the class, and how it was corrected towards D4RL's.
+        Versions of Gymnasium and MuJoCo, the class, and its corrections towards D4RL's environment.
     """
     env = make_env(env_id)
     kind, corrections = type(env.unwrapped), getattr(env.unwrapped, "corrections", "none")

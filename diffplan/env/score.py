@@ -7,7 +7,7 @@ from jaxtyping import Float, Integer
 def normalized_score(
     returns: Float[np.ndarray, "*batch"], reference_min: float, reference_max: float
 ) -> Float[np.ndarray, "*batch"]:
-    """Scales returns so that D4RL's random policy scores 0 and its reference controller 100.
+    """Scales returns so that D4RL's random policy scores 0 and its reference controller scores 100.
 
     Args:
         returns: Undiscounted returns of whole episodes.
@@ -18,20 +18,20 @@ def normalized_score(
 
 
 def standard_error(values: Float[np.ndarray, " sample"]) -> float:
-    """Standard error of the mean as the paper reports it: population deviation over the root of the sample size."""
+    """Returns the standard error of the mean as in the paper: population deviation over the root of the sample size."""
     return float(np.std(values) / np.sqrt(len(values)))
 
 
 def latched_returns(
     rewards: Float[np.ndarray, "env step"], lengths: Integer[np.ndarray, " env"]
 ) -> Float[np.ndarray, " env"]:
-    """Returns as if the first rewarded step ended the task: it and every later step of the episode count 1.
+    """Computes returns that count 1 for the first rewarded step and for every later step of the episode.
 
-    Later papers report these for Maze2D; they exceed the true returns wherever the ball leaves the target again.
+    Later papers report these for Maze2D. They exceed the true returns if the ball leaves the target again.
 
     Args:
         rewards: Reward of each step.
-        lengths: Steps each episode took; rewards past them are ignored.
+        lengths: Number of steps of each episode. Later rewards are ignored.
     """
     steps = np.arange(rewards.shape[1])
     rewarded = (rewards > 0) & (steps < lengths[:, None])

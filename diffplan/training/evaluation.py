@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from diffplan.env.make_env import make_env
 from diffplan.env.plan_measures import ValueCalibration, discounted_returns
-from diffplan.env.render.state_picture import StateRenderer
+from diffplan.env.render import StateRenderer
 from diffplan.env.rollout import Rollout, rollout
 from diffplan.env.score import normalized_score, standard_error
 from diffplan.errors import RenderingError

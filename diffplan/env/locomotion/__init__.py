@@ -1,1 +1,1 @@
-"""D4RL's locomotion bodies on today's MuJoCo."""
+"""D4RL's locomotion environments on current MuJoCo."""

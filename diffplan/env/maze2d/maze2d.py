@@ -1,4 +1,4 @@
-"""D4RL's Maze2D as a Gymnasium environment on current MuJoCo."""
+"""D4RL's Maze2D as a Gymnasium environment on current MuJoCo, and its pictures."""
 
 from typing import Any, Literal
 
@@ -6,24 +6,30 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 from jaxtyping import Float, Float64, UInt8
+from PIL import Image, ImageDraw
 
 from diffplan.env.maze2d.maze_layout import MazeLayout
-from diffplan.env.maze2d.maze_picture import MazePicture
 from diffplan.env.maze2d.point_mass import PointMass
 from diffplan.errors import ActionError, ConfigError
 
 _SUCCESS_RADIUS = 0.5
 _POSITION_NOISE = 0.1
 _SPEED_NOISE = 0.1
+# Pictures: pixels of the longer side, and colours.
+_LONG_SIDE = 256
+_OVERSAMPLING = 2
+_FLOOR, _WALL = (246, 246, 243), (92, 99, 112)
+_TARGET, _TRAIL, _BALL = (214, 69, 65), (147, 190, 232), (31, 96, 180)
+_BALL_RADIUS = 0.1
 
 
 class Maze2D(gymnasium.Env):
-    """A ball in a maze, rewarded near a target; it never terminates.
+    """A ball in a maze that is rewarded near a target. Episodes never terminate.
 
-    An observation is ``[x, y, vx, vy]`` in metres and metres per second, an action two motor commands in [-1, 1]. One
-    step is 0.01 s. Dynamics, frame, reset, target and reward are D4RL's; see ``PointMass`` for what that takes.
+    An observation is ``[x, y, vx, vy]`` in metres and metres per second. An action is two motor commands in [-1, 1].
+    One step takes 0.01 s. Dynamics, frame, reset, target and reward are D4RL's, see ``PointMass``.
 
-    ``info`` holds ``target`` (x, y) and ``success``, whether the ball is now within 0.5 m of it.
+    ``info`` holds ``target`` (x, y) and ``success``: whether the ball is within 0.5 m of the target.
 
     Args:
         maze: ``umaze``, ``medium``, ``large`` or ``open``.
@@ -31,7 +37,7 @@ class Maze2D(gymnasium.Env):
         render_mode: ``rgb_array`` draws the maze from above in software; None draws nothing.
 
     Raises:
-        ConfigError: an argument that names no maze, reward or render mode.
+        ConfigError: The maze, the reward or the render mode is unknown.
 
     Reference: Fu et al., "D4RL: Datasets for Deep Data-Driven Reinforcement Learning", section 5.1.
     """
@@ -62,7 +68,7 @@ class Maze2D(gymnasium.Env):
         """Starts an episode in a random free cell.
 
         Args:
-            seed: Seeds this environment's generator; None goes on with the present one.
+            seed: Seed of the environment's generator; None continues with the present one.
             options: ``target``: None for D4RL's evaluation target, ``"random"`` for a random free cell with noise (the
                 Multi2D protocol), or (x, y) in metres. ``start``: a state ``[x, y, vx, vy]`` instead of a random one.
 
@@ -70,7 +76,7 @@ class Maze2D(gymnasium.Env):
             The first observation and ``info``.
 
         Raises:
-            ConfigError: an option that does not exist or does not fit.
+            ConfigError: An option does not exist or its value does not fit.
         """
         super().reset(seed=seed)
         options = options or {}
@@ -91,13 +97,13 @@ class Maze2D(gymnasium.Env):
     def step(
         self, action: Float[np.ndarray, "2"]
     ) -> tuple[Float64[np.ndarray, "4"], float, bool, bool, dict[str, Any]]:
-        """Applies an action for 0.01 s and pays for the state it leads to.
+        """Applies an action for 0.01 s. The reward is that of the next state.
 
         Args:
             action: Motor commands, clipped to [-1, 1].
 
         Raises:
-            ActionError: the action is not finite.
+            ActionError: The action is not finite.
         """
         if not (np.isfinite(action[0]) and np.isfinite(action[1])):
             raise ActionError(f"An action must be finite, got {np.asarray(action).tolist()}.")
@@ -110,7 +116,7 @@ class Maze2D(gymnasium.Env):
         return observation, reward, False, False, self._info(distance)
 
     def render(self) -> UInt8[np.ndarray, "height width 3"] | None:
-        """Draws the maze, the target, where the ball is and where it has been since the reset."""
+        """Draws the maze, the target, the ball, and the way of the ball since the reset."""
         if self._picture is None:
             return None
         trail = np.array(self._trail) if self._trail else None
@@ -148,6 +154,74 @@ class Maze2D(gymnasium.Env):
 
     def _info(self, distance: float) -> dict[str, Any]:
         return {"target": self.target.copy(), "success": distance <= _SUCCESS_RADIUS}
+
+
+class MazePicture:
+    """Draws one maze from above: x points down and y to the right, as in the text of the maze.
+
+    Pillow draws, so no display and no OpenGL is needed. Both sides of a picture are multiples of 16, because video
+    encoders require it.
+    """
+
+    def __init__(self, layout: MazeLayout) -> None:
+        rows, columns = layout.walls.shape
+        scale = _LONG_SIDE / max(rows, columns)
+        self.height, self.width = (16 * int(np.ceil(side * scale / 16)) for side in (rows, columns))
+        self._scale = scale * _OVERSAMPLING
+        x_min, x_max, y_min, y_max = layout.extent
+        # The maze is in the middle of the canvas.
+        self._x_centre, self._y_centre = (x_min + x_max) / 2, (y_min + y_max) / 2
+        self._floor = Image.new("RGB", (self.width * _OVERSAMPLING, self.height * _OVERSAMPLING), _WALL)
+        draw = ImageDraw.Draw(self._floor)
+        draw.rectangle((*self._pixel(x_min, y_min), *self._pixel(x_max, y_max)), fill=_FLOOR)
+        for x0, y0, x1, y1 in layout.wall_rectangles():
+            draw.rectangle((*self._pixel(x0, y0), *self._pixel(x1, y1)), fill=_WALL)
+
+    def draw(
+        self,
+        position: Float[np.ndarray, "2"],
+        target: Float[np.ndarray, "2"] | None = None,
+        trail: Float[np.ndarray, "point 2"] | None = None,
+    ) -> UInt8[np.ndarray, "height width 3"]:
+        """Draws one frame.
+
+        Args:
+            position: Centre of the ball in metres.
+            target: Centre of the target disc, which is drawn with its success radius of 0.5 m. None draws no target.
+            trail: Earlier positions of the ball in metres, the oldest first.
+
+        Returns:
+            An RGB picture.
+        """
+        image = self._floor.copy()
+        draw = ImageDraw.Draw(image)
+        if target is not None:
+            self._circle(draw, target, _SUCCESS_RADIUS, outline=_TARGET, width=2 * _OVERSAMPLING)
+            self._circle(draw, target, _BALL_RADIUS, fill=_TARGET)
+        if trail is not None and len(trail) > 1:
+            draw.line([self._pixel(float(x), float(y)) for x, y in trail], fill=_TRAIL, width=2 * _OVERSAMPLING)
+        self._circle(draw, position, _BALL_RADIUS, fill=_BALL)
+        return np.asarray(image.reduce(_OVERSAMPLING))
+
+    def _pixel(self, x: float, y: float) -> tuple[float, float]:
+        """Returns column and row of a position on the oversampled canvas."""
+        column = (y - self._y_centre) * self._scale + self._floor.width / 2
+        row = (x - self._x_centre) * self._scale + self._floor.height / 2
+        return column, row
+
+    def _circle(
+        self,
+        draw: ImageDraw.ImageDraw,
+        centre: Float[np.ndarray, "2"],
+        radius: float,
+        fill: tuple[int, int, int] | None = None,
+        outline: tuple[int, int, int] | None = None,
+        width: int = 1,
+    ) -> None:
+        column, row = self._pixel(float(centre[0]), float(centre[1]))
+        reach = radius * self._scale
+        box = (column - reach, row - reach, column + reach, row + reach)
+        draw.ellipse(box, fill=fill, outline=outline, width=width)
 
 
 def _vector(values: Any, length: int, name: str) -> Float64[np.ndarray, " length"]:

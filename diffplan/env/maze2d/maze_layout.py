@@ -1,4 +1,4 @@
-"""The four D4RL mazes as grids, and their geometry in the coordinates of an observation."""
+"""The four mazes of D4RL as grids, and their geometry in the coordinates of an observation."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -35,16 +35,16 @@ _MOVES = ((0, -1), (0, 1), (-1, 0), (1, 0))
 
 @dataclass(frozen=True, eq=False)
 class MazeLayout:
-    """One maze: which cells are walls, where the target is, and where the body fits.
+    """One maze: its walls, its target, and the positions where the body fits.
 
-    Positions are those of an observation: x along rows, y along columns, in metres. Cell ``(i, j)`` is *named* after
-    the position ``(i, j)`` but its true centre is ``(i - 0.2, j - 0.2)``; the body's centre can be anywhere in
-    ``[i - 0.6, i + 0.2]`` of a corridor one cell wide.
+    Positions are those of an observation: x along rows and y along columns, in metres. Cell ``(i, j)`` is *named* after
+    the position ``(i, j)``, but its true centre is ``(i - 0.2, j - 0.2)``. In a corridor of one cell the centre of the
+    body can be anywhere in ``[i - 0.6, i + 0.2]``.
 
     Attributes:
         name: ``umaze``, ``medium``, ``large`` or ``open``.
-        walls: True where a cell is a wall.
-        target_cell: Cell of D4RL's evaluation target, which lies at exactly these coordinates.
+        walls: True for cells that are walls.
+        target_cell: Cell of D4RL's evaluation target, whose position has exactly these coordinates.
     """
 
     name: str
@@ -59,7 +59,7 @@ class MazeLayout:
             name: ``umaze``, ``medium``, ``large`` or ``open``.
 
         Raises:
-            ConfigError: no maze has this name.
+            ConfigError: No maze has this name.
         """
         if name not in _MAPS:
             raise ConfigError(f"A maze must be one of {', '.join(sorted(_MAPS))}; got {name!r}.")
@@ -71,7 +71,7 @@ class MazeLayout:
 
     @property
     def free_cells(self) -> list[tuple[int, int]]:
-        """Cells without a wall in the order D4RL draws from: row by row, the target cell last."""
+        """Cells without a wall in the order of D4RL's random choice: row by row, the target cell last."""
         cells = [(int(row), int(column)) for row, column in np.argwhere(~self.walls)]
         cells.remove(self.target_cell)
         return [*cells, self.target_cell]
@@ -84,7 +84,7 @@ class MazeLayout:
         return (low, low + rows, low, low + columns)
 
     def wall_rectangles(self) -> list[tuple[float, float, float, float]]:
-        """Every wall cell as a box (x0, y0, x1, y1) in metres."""
+        """Returns every wall cell as a box (x0, y0, x1, y1) in metres."""
         low, high = CENTRE_OFFSET - _HALF_CELL, CENTRE_OFFSET + _HALF_CELL
         return [
             (row + low, column + low, row + high, column + high) for row, column in np.argwhere(self.walls).tolist()
@@ -93,15 +93,14 @@ class MazeLayout:
     def is_free(
         self, positions: Float[np.ndarray, "*batch 2"], radius: float = _BODY_RADIUS
     ) -> Bool[np.ndarray, "*batch"]:
-        """Tells where a round body touches no wall.
+        """Says at which positions a round body touches no wall.
 
         Args:
             positions: Centres of the body in metres.
-            radius: Radius of the body in metres. Contacts are soft: at full speed it sinks in by up to
-                0.05.
+            radius: Radius of the body in metres. Contacts are soft: at full speed the body sinks in by up to 0.05 m.
 
         Returns:
-            True where the body fits; False inside a wall, closer to one than ``radius``, and outside the maze.
+            True if the body fits; False inside a wall, closer to a wall than ``radius``, and outside the maze.
         """
         x, y = positions[..., 0], positions[..., 1]
         x_min, x_max, y_min, y_max = self.extent
@@ -109,7 +108,7 @@ class MazeLayout:
         for x0, y0, x1, y1 in self.wall_rectangles():
             dx = np.maximum(np.maximum(x0 - x, x - x1), 0.0)
             dy = np.maximum(np.maximum(y0 - y, y - y1), 0.0)
-            # The tolerance keeps a body that exactly touches a wall free in spite of rounding.
+            # The tolerance keeps a body free that touches a wall exactly, in spite of rounding.
             free &= np.hypot(dx, dy) >= radius - 1e-9
         return np.asarray(free)
 
@@ -117,10 +116,10 @@ class MazeLayout:
         """Counts the moves from every cell to one cell.
 
         Args:
-            cell: Cell to go to; must be free.
+            cell: Cell to go to, without a wall.
 
         Returns:
-            Moves along free cells (up, down, left, right); -1 in walls and where no path leads.
+            Number of moves along free cells (up, down, left, right); -1 for walls and cells without a path.
         """
         steps = np.full(self.walls.shape, -1, dtype=np.int64)
         steps[cell] = 0
@@ -134,7 +133,7 @@ class MazeLayout:
         return steps
 
     def neighbours(self, cell: tuple[int, int]) -> list[tuple[int, int]]:
-        """Free cells beside a cell (which may itself be a wall), in the order in which D4RL breaks ties."""
+        """Returns the free cells beside a cell or wall, in the order in which D4RL breaks ties."""
         rows, columns = self.walls.shape
         beside = [(cell[0] + dx, cell[1] + dy) for dx, dy in _MOVES]
         return [(x, y) for x, y in beside if 0 <= x < rows and 0 <= y < columns and not self.walls[x, y]]

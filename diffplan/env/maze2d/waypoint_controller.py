@@ -14,14 +14,14 @@ _SOLVED_SPEED = 0.1
 
 
 class WaypointController:
-    """Drives the ball to a target; it made D4RL's data and is the reference for a good score.
+    """Drives the ball to a target. This controller made D4RL's data and is the reference for a good score.
 
-    A new plan is made when the *cell* of the target changes, or after ``reset``. D4RL's script never resets it between
-    episodes, which is why D4RL's reference scores (100 normalised) are far below what this controller reaches.
+    It makes a new plan when the *cell* of the target changes, or after ``reset``. D4RL's script never resets it between
+    episodes. For that reason D4RL's reference returns (score 100) are far below what this controller reaches.
 
     Args:
         layout: The maze.
-        generator: Draws the noise on waypoints.
+        generator: Source of the noise on waypoints.
         proportional_gain: Motor command per metre of distance to the waypoint.
         derivative_gain: Motor command per metre per second.
     """
@@ -40,7 +40,7 @@ class WaypointController:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets the plan, so that the next action makes a new one."""
+        """Forgets the plan. The next call of ``act`` makes a new one."""
         self._target_cell: tuple[int, int] | None = None
         self._waypoints: list[tuple[float, float]] = []
         self._next = 0
@@ -48,7 +48,7 @@ class WaypointController:
 
     @property
     def waypoints(self) -> Float64[np.ndarray, "waypoint 2"]:
-        """The present plan in metres, the target's cell last; empty before the first action."""
+        """The present plan in metres; the target's cell is last. Empty before the first action."""
         return np.array(self._waypoints, dtype=np.float64).reshape(-1, 2)
 
     def act(
@@ -58,14 +58,14 @@ class WaypointController:
 
         Args:
             observation: State ``[x, y, vx, vy]`` in metres and metres per second.
-            target: Where to go, in metres. The controller goes to the integer coordinates nearest to it.
+            target: Target in metres. The controller goes to the nearest integer coordinates.
 
         Returns:
-            Motor commands in [-1, 1], and whether the target is reached: within 0.1 m, having moved less than 0.1 m
-            since the last call.
+            Motor commands in [-1, 1], and whether the target is reached: the ball is within 0.1 m and has moved less
+            than 0.1 m since the last call.
 
         Raises:
-            ConfigError: the target lies in a wall.
+            ConfigError: The target lies in a wall.
         """
         x, y, x_speed, y_speed = observation.tolist()
         target_cell = _cell(*target.tolist())
@@ -94,15 +94,15 @@ class WaypointController:
         if not (0 <= target[0] < rows and 0 <= target[1] < columns) or self._layout.walls[target]:
             raise ConfigError(f"A target must lie nearest to a free cell of the maze; got the wall cell {target}.")
         start = cell = _cell(x, y)
-        # A ball pressed against a wall rounds into the wall's cell, which is left like any other; in a corner that
-        # cell touches walls only, and the one the ball is truly in is left instead (D4RL would stay there).
+        # The position of a ball pressed against a wall may round to the wall's cell. A path starts there as in any
+        # other cell. In a corner that cell touches only walls, so the path starts in the true cell (D4RL would stay).
         if not self._layout.neighbours(cell):
             cell = _cell(x - CENTRE_OFFSET, y - CENTRE_OFFSET)
         steps = self._layout.steps_to(target)
         waypoints = []
         while cell != target:
             cell = min(self._layout.neighbours(cell), key=lambda neighbour: int(steps[neighbour]))
-            # Noise towards smaller coordinates, that is towards the true centre of the cell.
+            # The noise points to smaller coordinates, towards the true centre of the cell.
             noise = self._generator.uniform(0.0, _WAYPOINT_NOISE, size=2).tolist() if cell != target else (0.0, 0.0)
             waypoints.append((cell[0] - noise[0], cell[1] - noise[1]))
         self._waypoints = waypoints or [(float(target[0]), float(target[1]))]

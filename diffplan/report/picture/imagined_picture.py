@@ -8,7 +8,7 @@ from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from diffplan.env.render.state_picture import StateRenderer
+from diffplan.env.render import StateRenderer
 from diffplan.env.rollout import Rollout
 from diffplan.env.watched_planner import ImaginedMoment
 from diffplan.report.picture.figure_file import write_figure

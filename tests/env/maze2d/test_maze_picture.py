@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from diffplan.env.maze2d.maze2d import MazePicture
 from diffplan.env.maze2d.maze_layout import MazeLayout
-from diffplan.env.maze2d.maze_picture import MazePicture
 
 
 @pytest.mark.parametrize("name", ["umaze", "medium", "large", "open"])

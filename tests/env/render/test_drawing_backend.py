@@ -1,11 +1,13 @@
 import os
 import sys
+from importlib import import_module
 
 import pytest
 
-from diffplan.env.render import drawing_backend
-from diffplan.env.render.drawing_backend import choose_backend
+from diffplan.env.make_env import choose_backend
 
+# The package exports a function of the same name as the module.
+drawing_backend = import_module("diffplan.env.make_env")
 VARIABLES = ("MUJOCO_GL", "DISPLAY", "WAYLAND_DISPLAY")
 HAS_EGL = drawing_backend.find_library("EGL") is not None
 

@@ -2,7 +2,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from diffplan.env.render.film import Film
+from diffplan.env.render import Film
 
 
 class StepPicture(gymnasium.Env):

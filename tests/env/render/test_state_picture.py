@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from diffplan.env.locomotion.bodies import HalfCheetah, Hopper
-from diffplan.env.render.state_picture import StatePicture
+from diffplan.env.render import StatePicture
 
 REPORT = """
 from diffplan.env import make_env

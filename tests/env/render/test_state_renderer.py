@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from diffplan.env.make_env import make_env
-from diffplan.env.render.state_picture import StateRenderer
+from diffplan.env.render import StateRenderer
 
 
 @pytest.mark.parametrize("env_id", ["hopper-medium-v2", "walker2d-medium-v2", "halfcheetah-medium-v2", "ant-medium-v2"])

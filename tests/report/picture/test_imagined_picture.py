@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffplan.env.render.state_picture import StateRenderer
+from diffplan.env.render import StateRenderer
 from diffplan.env.rollout import Rollout
 from diffplan.env.watched_planner import ImaginedMoment
 from diffplan.report.picture.imagined_picture import draw_imagined, observations_that_followed
