@@ -1,5 +1,45 @@
 """Every error a user can cause, one tree, each message one sentence: what must hold, what was got, what to do."""
 
+import difflib
+import re
+from collections.abc import Collection
+
+_MOST_LISTED = 20
+
+
+def closest(word: str, options: Collection[str], cutoff: float = 0.5) -> str:
+    """Ends a message about an unknown word with the most similar known one, or with all of them if they are few.
+
+    Args:
+        word: What the user wrote.
+        options: What is known.
+        cutoff: Least similarity of a suggestion, from 0 to 1.
+    """
+    close = difflib.get_close_matches(word, options, n=1, cutoff=cutoff)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; there are {', '.join(sorted(options))}." if 0 < len(options) <= _MOST_LISTED else "."
+
+
+def sentence(error: BaseException) -> str:
+    """Says in one sentence what a user must know of an error.
+
+    Args:
+        error: An error, which may have been caused by one of this module or of OmegaConf.
+    """
+    causes = [error]
+    while causes[-1].__cause__ is not None:
+        causes.append(causes[-1].__cause__)
+    own = next((cause for cause in causes if isinstance(cause, DiffplanError)), None)
+    if own is not None:
+        return str(own)
+    text = re.sub(r"^\w+ (raised )?while resolving interpolation: ", "", str(error).strip())
+    if missing := re.search(r"Missing mandatory value: ([\w.]+)", text):
+        return f"{missing.group(1)}=... must be given."
+    first_line = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
+    cause = "" if causes[-1] is error else str(causes[-1]).partition("\n")[0]
+    return first_line if cause in text else f"{first_line} {cause}"
+
 
 class DiffplanError(Exception):
     """A user's mistake or a broken input; commands print its message without a traceback and exit non-zero."""

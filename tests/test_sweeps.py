@@ -10,8 +10,7 @@ from omegaconf import OmegaConf
 
 from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import register_resolvers
-from diffplan.sweep.expansion import expand_sweep
-from diffplan.sweep.sweep_file import SweepFile
+from diffplan.sweep.sweep_file import SweepFile, expand_sweep
 
 SWEEPS = sorted((Path(__file__).parent.parent / "sweeps").glob("*.yaml"))
 NUM_CELLS = {
@@ -54,11 +53,11 @@ def composed(path: Path, **cell):
     register_resolvers()
     sweep = SweepFile.find(str(path))
     overrides = [*sweep.words, *(f"{key}={value}" for key, value in cell.items())]
-    if sweep.command == "diffplan-plan":
+    if sweep.verb == "plan":
         kind = "waypoint_planner" if path.stem == "planning_horizon" else "guided_planner"
         overrides.append(f"planner={kind}")
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return compose(sweep.command.removeprefix("diffplan-"), overrides=overrides)
+        return compose(sweep.verb, overrides=overrides)
 
 
 @by_name
@@ -89,7 +88,7 @@ def test_a_sweep_has_the_keys_of_wandb_and_runs_the_installed_command(path):
 
 
 def test_the_cells_are_counted():
-    words = {path.stem: expand_sweep(["-m", f"+sweep={path}"], SweepFile.find(str(path)).command) for path in SWEEPS}
+    words = {path.stem: expand_sweep(["-m", f"+sweep={path}"], SweepFile.find(str(path)).verb) for path in SWEEPS}
     grids = {name: [word.count(",") + 1 for word in line if "[" not in word] for name, line in words.items()}
     counts = dict.fromkeys(grids, 1)
     for name, sizes in grids.items():

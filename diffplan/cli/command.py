@@ -1,14 +1,12 @@
-"""What every Hydra command shares: its config folder, its sweeps, and one sentence for a user's mistake."""
+"""What the Hydra commands share: sweeps, ``--dry``, and one sentence for a user's mistake."""
 
-import difflib
 import functools
 import logging
 import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,120 +21,116 @@ from omegaconf.errors import OmegaConfBaseException
 
 from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import register_resolvers
-from diffplan.errors import ConfigError, DiffplanError, LockedError
+from diffplan.errors import ConfigError, DiffplanError, LockedError, closest, sentence
 from diffplan.run import stop_signal
-from diffplan.sweep.cell import Cell
-from diffplan.sweep.cell_table import show_cells
-from diffplan.sweep.cluster_launcher import use_slurm_launcher
-from diffplan.sweep.expansion import MULTIRUN_FLAGS, expand_sweep
-from diffplan.sweep.failure_note import leave_failure_note, remove_failure_note
-from diffplan.sweep.resuming_sweeper import use_resuming_sweeper
-from diffplan.sweep.run_cost import RunCost
+from diffplan.sweep.cell import remove_failure_note, write_failure_note
+from diffplan.sweep.cell_list import show_cells
+from diffplan.sweep.registration import register_plugins
+from diffplan.sweep.resuming_sweeper import SweepSettings, with_sweep_settings
+from diffplan.sweep.sweep_file import MULTIRUN_FLAGS, expand_sweep
 
 _MISTAKES = (DiffplanError, HydraException, OmegaConfBaseException)
 # Hydra makes the run's folder before a command begins.
 _UNUSABLE_FOLDER = (PermissionError, NotADirectoryError, FileExistsError)
+_TRACEBACK = "HYDRA_FULL_ERROR"
 
 logger = logging.getLogger(__name__)
 
 
 def run_command(
-    name: str,
-    config_name: str,
+    verb: str,
     function: Callable[[DictConfig], dict[str, float]],
     is_finished: Callable[[DictConfig], bool],
-    estimate: Callable[[Sequence[Cell]], list[RunCost | None]],
     implied: Callable[[list[str]], list[str]] | None = None,
 ) -> None:
     """Composes the config from the command line and calls ``function``; exits 1 with one sentence on a mistake.
 
-    ``+sweep=<name>`` stands for the settings of a sweep file, and ``--dry`` lists cells instead of running them.
+    ``+sweep=<name>`` stands for the settings of a sweep file. ``--dry`` lists the cells instead of running them.
 
     Args:
-        name: The command, for its error messages.
-        config_name: Primary config in ``conf``.
+        verb: Name of the command, and of its primary config in ``conf``.
         function: Takes the composed config, returns metrics.
-        is_finished: Whether the run of a config needs no launch in a sweep.
-        estimate: What cells will cost, in their order.
-        implied: Says which overrides follow from those that were given.
+        is_finished: Whether the run of a config is finished, so that a sweep does not launch it.
+        implied: Returns the overrides that follow from the given ones.
     """
     stop_signal.listen()
     register_resolvers()
-    wants_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
+    wants_traceback = os.environ.get(_TRACEBACK, "0") == "1"
     is_dry = "--dry" in sys.argv[1:]
 
+    # Hydra finds the command's name and module through the function, and a sweep's launcher pickles it.
+    @functools.wraps(function)
     def job(config: DictConfig) -> Any:
-        return _run_job(name, config_name, function, config, wants_traceback)
+        return _run_job(verb, function, config, wants_traceback)
 
-    # Hydra prints errors its own way unless told to pass them on.
-    with _environment(HYDRA_FULL_ERROR="1"):
-        try:
-            words = _expand(sys.argv[1:], name, is_dry)
-            sys.argv[1:] = words + ([] if implied is None else implied(words))
-            show = functools.partial(show_cells, estimate=estimate) if is_dry else None
-            use_resuming_sweeper(is_finished, show)
-            use_slurm_launcher(words)
-            hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)(
-                functools.wraps(function)(job)
-            )()
-        except _MISTAKES as error:
-            if wants_traceback:
-                raise
-            sys.exit(f"{name}: {_sentence(error, config_name)}")
-        except _UNUSABLE_FOLDER as error:
-            if wants_traceback:
-                raise
-            sys.exit(f"{name}: cannot write to {error.filename}: {error.strerror}; choose another paths.output_dir=...")
+    # Without this variable, Hydra prints errors in its own format and exits. The job resets it.
+    os.environ[_TRACEBACK] = "1"
+    try:
+        words = _expand(sys.argv[1:], verb, is_dry)
+        # Hydra reads `sys.argv` and has no argument for the command line.
+        sys.argv[1:] = words + ([] if implied is None else implied(words))
+        register_plugins(words)
+        task = with_sweep_settings(job, SweepSettings(is_finished, show_cells if is_dry else None))
+        hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=verb)(task)()
+    except _MISTAKES as error:
+        if wants_traceback:
+            raise
+        sys.exit(f"diffplan {verb}: {_sentence(error, verb)}")
+    except _UNUSABLE_FOLDER as error:
+        if wants_traceback:
+            raise
+        sys.exit(
+            f"diffplan {verb}: cannot write to {error.filename}: {error.strerror}; choose another paths.output_dir=..."
+        )
 
 
-def _expand(words: list[str], name: str, is_dry: bool) -> list[str]:
-    """The command line with the sweep's settings and without ``--dry``."""
+def _expand(words: list[str], verb: str, is_dry: bool) -> list[str]:
+    """Replaces ``+sweep=<name>`` by the sweep's settings, and ``--dry`` by ``--multirun``."""
     words = [word for word in words if word != "--dry"]
     if not is_dry:
-        return expand_sweep(words, name)
+        return expand_sweep(words, verb)
     sweeper = next((word for word in words if word.startswith("hydra/sweeper=")), "hydra/sweeper=basic")
     if sweeper != "hydra/sweeper=basic":
-        raise ConfigError(f"--dry lists the cells of a grid, and {sweeper} chooses its cells as it goes.")
-    return expand_sweep(words if set(words) & set(MULTIRUN_FLAGS) else ["--multirun", *words], name)
+        raise ConfigError(f"--dry lists the cells of a grid, but {sweeper} chooses each cell after the previous ones.")
+    return expand_sweep(words if set(words) & set(MULTIRUN_FLAGS) else ["--multirun", *words], verb)
 
 
 def _run_job(
-    name: str,
-    config_name: str,
-    function: Callable[[DictConfig], dict[str, float]],
-    config: DictConfig,
-    wants_traceback: bool,
+    verb: str, function: Callable[[DictConfig], dict[str, float]], config: DictConfig, wants_traceback: bool
 ) -> Any:
-    """Runs one cell or the only run; says in its folder why it failed."""
+    """Runs one cell of a sweep, or the only run; writes into its folder why it failed."""
     run_dir, is_only = Path(HydraConfig.get().runtime.output_dir), HydraConfig.get().mode == RunMode.RUN
+    # The processes that a distributed run starts inherit the variable, so they must see the user's value.
+    os.environ[_TRACEBACK] = "1" if wants_traceback else "0"
     try:
         remove_failure_note(run_dir)
-        with _environment(HYDRA_FULL_ERROR="1" if wants_traceback else None):
-            return _objective(function(config), config.get("objective"))
+        return _objective(function(config), config.get("objective"))
     except LockedError as error:
         if wants_traceback or not is_only:
             raise
-        sys.exit(f"{name}: {error}")
+        sys.exit(f"diffplan {verb}: {error}")
     except Exception as error:
         is_mistake = isinstance(error, _MISTAKES)
-        sentence = _sentence(error, config_name) if is_mistake else _summary(error)
-        leave_failure_note(run_dir, sentence)
+        reason = _sentence(error, verb) if is_mistake else _summary(error)
+        write_failure_note(run_dir, reason)
         if is_only and is_mistake and not wants_traceback:
-            sys.exit(f"{name}: {sentence}")
+            sys.exit(f"diffplan {verb}: {reason}")
         if is_only:
             raise
         if wants_traceback or not is_mistake:
             logger.exception("this cell failed")
-        # The other cells go on. Any launcher can carry this error from another process, unlike those of libraries.
-        raise DiffplanError(sentence) from None
+        # The other cells continue. Every launcher can pickle this error, unlike the errors of some libraries.
+        raise DiffplanError(reason) from None
+    finally:
+        os.environ[_TRACEBACK] = "1"
 
 
 def _objective(metrics: dict[str, float], key: str | None) -> dict[str, float] | float:
-    """The one number that a sweeper such as Optuna's is to improve, or all of them."""
+    """Returns the metric that a sweeper such as Optuna's improves, or all metrics if none is chosen."""
     if key is None:
         return metrics
     if key not in metrics:
-        raise ConfigError(f"objective={key} is no metric of this run{_closest(key, list(metrics))}")
+        raise ConfigError(f"objective={key} is not a metric of this run{closest(key, list(metrics))}")
     return metrics[key]
 
 
@@ -145,60 +139,25 @@ def _summary(error: BaseException) -> str:
     return f"{type(error).__name__}: {first_line}"
 
 
-@contextmanager
-def _environment(**variables: str | None) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    _set_environment(variables)
-    try:
-        yield
-    finally:
-        _set_environment(before)
-
-
-def _set_environment(variables: dict[str, str | None]) -> None:
-    for name, value in variables.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
-
-
-def _sentence(error: BaseException, config_name: str) -> str:
-    causes = [error]
-    while causes[-1].__cause__ is not None:
-        causes.append(causes[-1].__cause__)
-    own = next((cause for cause in causes if isinstance(cause, DiffplanError)), None)
-    if own is not None:
-        return str(own)
-    text, cause = re.sub(r"^\w+ raised while resolving interpolation: ", "", str(error).strip()), causes[-1]
-    if missing := re.search(r"Missing mandatory value: ([\w.]+)", text):
-        return f"{missing.group(1)}=... must be given."
+def _sentence(error: BaseException, verb: str) -> str:
+    """Says what is wrong, with the most similar group, option or setting if one is unknown."""
     if isinstance(error, MissingConfigException):
         group, _, option = (error.missing_cfg_file or "").rpartition("/")
-        options = error.options or []
-        return f"there is no {group or 'config'} {option!r}{_closest(option, options)}"
+        return f"there is no {group or 'config'} {option!r}{closest(option, error.options or [])}"
+    text = str(error)
     if isinstance(error, ConfigCompositionException) and (found := re.search(r"override '?([\w./@+~]+)'?", text)):
         key = found.group(1).lstrip("+~")
-        keys = _known_keys(config_name)
+        keys = _known_keys(verb)
         if key.partition("=")[0] not in keys:
-            return f"there is no setting {key!r}{_closest(key, keys)}"
-    first_line = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
-    detail = str(cause).splitlines()[0] if cause is not error and str(cause) and str(cause) not in text else ""
-    return f"{first_line} {detail}".strip()
+            return f"there is no setting {key!r}{closest(key, keys)}"
+    return sentence(error)
 
 
-def _closest(word: str, options: list[str]) -> str:
-    close = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; there are {', '.join(sorted(options))}." if 0 < len(options) <= 20 else "."
-
-
-def _known_keys(config_name: str) -> list[str]:
+def _known_keys(verb: str) -> list[str]:
     GlobalHydra.instance().clear()
     with warnings.catch_warnings(), initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         warnings.simplefilter("ignore")
-        return _paths(OmegaConf.to_container(compose(config_name), resolve=False))
+        return _paths(OmegaConf.to_container(compose(verb), resolve=False))
 
 
 def _paths(node: Any, prefix: str = "") -> list[str]:

@@ -1,12 +1,11 @@
-"""The command ``diffplan-data``: lists, fetches, generates, collects, inspects and verifies data sets."""
+"""The command ``diffplan data``: lists, fetches, generates, collects, inspects and verifies data sets."""
 
-import argparse
 import logging
-import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
+from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
@@ -16,117 +15,166 @@ from diffplan.data.download import download
 from diffplan.data.inspection import episode_table, statistics_table
 from diffplan.data.source.d4rl_file import check_keys, count_rows, file_sha256, list_arrays, read_d4rl_file
 from diffplan.data.source.d4rl_source import D4RLSource
-from diffplan.errors import ConfigError, DataError, DataNotFoundError, DiffplanError
+from diffplan.errors import ConfigError, DataError, DataNotFoundError
+
+app = App(name="data")
+Needed = Annotated[str, Parameter(required=True)]
+DataDir = Annotated[str, Parameter(env_var="DIFFPLAN_DATA_DIR")]
 
 console = Console(highlight=False)
-_COLLECT_NUMBERS = {
-    "seed": "seed of training and collection",
-    "train_steps": "environment steps of the training, after which the policy is the expert",
-    "hidden_width": "units of each of the policy's two hidden layers",
-    "batch_size": "transitions in a gradient step",
-    "learning_starts": "steps with random actions before the first gradient step",
-    "evaluate_every": "steps between evaluations, at which everything is saved",
-    "evaluation_episodes": "episodes in an evaluation",
-}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one subcommand.
+@app.command(name="list")
+def list_datasets(*, data_dir: DataDir = "datasets") -> None:
+    """List D4RL's data sets and the files on this machine.
+
+    Example: `diffplan data list`
 
     Args:
-        argv: Arguments without the program's name; the command line's if None.
-
-    Returns:
-        Exit code, 1 after a user's mistake, whose message is on stderr.
+        data_dir: Folder of the data that is not D4RL's.
     """
-    arguments = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    try:
-        arguments.run(arguments)
-    except DiffplanError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Stopped; the same command goes on with what is there.", file=sys.stderr)
-        return 130
-    return 0
-
-
-def list_datasets(arguments: argparse.Namespace) -> None:
-    """Shows every published data set and what lies on disk."""
     table = Table("data set", "rows", "published MB", box=None, pad_edge=False)
     table.add_column("on disk", overflow="fold")
     for entry in catalog().values():
-        file = D4RLSource(entry.name, data_dir=arguments.data_dir).find()
+        file = D4RLSource(entry.name, data_dir=data_dir).find()
         table.add_row(entry.name, _number(entry.num_transitions), _megabytes(entry.num_bytes), _place(file))
     console.print(table)
     published = {entry.file_name for entry in catalog().values()}
-    for path in sorted(Path(arguments.data_dir).rglob("*.hdf5")):
+    for path in sorted(Path(data_dir).rglob("*.hdf5")):
         if path.name in published:
             continue
         console.print(f"other file: {_place(path)}", soft_wrap=True)
-    console.print(f"D4RL's cache is {cache_dir()}, other data lies in {arguments.data_dir}.", soft_wrap=True)
+    console.print(f"D4RL's cache is {cache_dir()}, other data lies in {data_dir}.", soft_wrap=True)
 
 
-def fetch(arguments: argparse.Namespace) -> None:
-    """Downloads data sets to D4RL's cache."""
-    entries = [dataset(name) for name in arguments.names]
+@app.command
+def fetch(*names: Needed, base_url: str | None = None, force: bool = False) -> None:
+    """Download D4RL's files to D4RL's cache.
+
+    If interrupted, rerun the same command to resume.
+
+    Example: `diffplan data fetch maze2d-umaze-v1 hopper-medium-v2`
+
+    Args:
+        names: D4RL ids, for instance maze2d-umaze-v1.
+        base_url: Address of a mirror instead of D4RL's server; the environment variable D4RL_BASE_URL sets it, too.
+        force: Download again, and replace the present file when the download is complete.
+    """
+    _show_progress()
+    entries = [dataset(name) for name in names]
     for entry in entries:
         path = cache_dir() / entry.file_name
         there = path.exists()
         digest = download(
-            dataset_url(entry, arguments.base_url),
+            dataset_url(entry, base_url),
             path,
             num_bytes=entry.num_bytes,
             sha256=entry.sha256,
             keys=entry.keys,
-            replace=arguments.force,
+            replace=force,
         )
-        if there and not arguments.force:
+        if there and not force:
             _check_published(path, entry, digest)
-        state = "is there already" if there and not arguments.force else "fetched"
+        state = "is there already" if there and not force else "fetched"
         console.print(f"{entry.name} {state}: {path}, SHA-256 {digest}.", soft_wrap=True)
 
 
-def generate(arguments: argparse.Namespace) -> None:
-    """Regenerates a Maze2D data set by D4RL's recipe."""
+@app.command
+def generate(name: str, /, *, rows: int | None = None, seed: int = 0, data_dir: DataDir = "datasets") -> None:
+    """Regenerate a Maze2D data set by D4RL's recipe.
+
+    Example: `diffplan data generate maze2d-umaze-v1 --rows 100000`
+
+    Args:
+        name: D4RL id of a maze, for instance maze2d-umaze-v1.
+        rows: Number of transitions; the default is the number in D4RL's data set.
+        seed: Seed of the goals and of the action noise.
+        data_dir: Folder that gets the file.
+    """
+    _show_progress()
     # Imported here, because the simulator takes longer to load than the other subcommands take to run.
     from diffplan.data.source.maze2d_source import Maze2DSource
 
-    rows = arguments.rows
     if rows is None:
-        entry = catalog().get(arguments.name)
-        rows = entry.num_transitions if entry is not None else 1_000_000
-    source = Maze2DSource(arguments.name, num_transitions=rows, seed=arguments.seed, data_dir=arguments.data_dir)
+        entry = catalog().get(name)
+        rows = (entry and entry.num_transitions) or 1_000_000
+    source = Maze2DSource(name, num_transitions=rows, seed=seed, data_dir=data_dir)
     source.prepare()
     identity = source.identity()
     console.print(
         f"{identity.name}: {identity.num_transitions:,} {identity.kind} rows in {source.path}, "
-        f"SHA-256 {identity.sha256}; train on it with task={arguments.name} source=maze2d_source "
-        f"source.num_transitions={rows} source.seed={arguments.seed}.",
+        f"SHA-256 {identity.sha256}; train on it with task={name} source=maze2d_source "
+        f"source.num_transitions={rows} source.seed={seed}.",
         soft_wrap=True,
     )
 
 
-def collect(arguments: argparse.Namespace) -> None:
-    """Makes a locomotion data set of one of D4RL's kinds from policies trained here."""
+@app.command
+def collect(
+    name: str,
+    /,
+    *,
+    rows: int | None = None,
+    medium_score: float | None = None,
+    policy: list[str] | None = None,
+    seed: int = 0,
+    train_steps: int = LocomotionRecipe.train_steps,
+    hidden_width: int = LocomotionRecipe.hidden_width,
+    batch_size: int = LocomotionRecipe.batch_size,
+    learning_starts: int = LocomotionRecipe.learning_starts,
+    evaluate_every: int = LocomotionRecipe.evaluate_every,
+    evaluation_episodes: int = LocomotionRecipe.evaluation_episodes,
+    data_dir: DataDir = "datasets",
+) -> None:
+    """Train SAC policies and record a locomotion data set with them.
+
+    This takes hours. If interrupted, rerun the same command to resume.
+
+    Example: `diffplan data collect hopper-medium-expert-v2`
+
+    Args:
+        name: D4RL id, for instance hopper-medium-expert-v2.
+        rows: Maximum number of transitions; the default is 1,000,000 for each policy.
+        medium_score: D4RL-normalised score at which the policy counts as medium; the default depends on the body.
+        policy: A policy saved by stable-baselines3's SAC, used instead of training one. Write PART=ZIP, for instance
+            expert=sac-hopper.zip. May be given several times.
+        seed: Seed of training and recording.
+        train_steps: Environment steps of the training. The policy at the end is the expert.
+        hidden_width: Units in each of the policy's two hidden layers.
+        batch_size: Transitions in a gradient step.
+        learning_starts: Environment steps with random actions before the first gradient step.
+        evaluate_every: Environment steps between evaluations. The training is saved at each evaluation.
+        evaluation_episodes: Episodes in an evaluation.
+        data_dir: Folder that gets the file.
+    """
     from diffplan.data.collect.collect_locomotion import collect_locomotion
 
+    _show_progress()
     policy_paths: dict[str, Path] = {}
-    for given in arguments.policy:
+    for given in policy or []:
         part, _, path = given.partition("=")
         if not part or not path:
             raise ConfigError(f"--policy must be PART=ZIP such as expert=policy.zip, got {given!r}.")
         policy_paths[part] = Path(path).expanduser()
-    numbers = {name: getattr(arguments, name) for name in _COLLECT_NUMBERS}
-    recipe = LocomotionRecipe(arguments.name, arguments.rows, arguments.medium_score, policy_paths, **numbers)
-    for line in collect_locomotion(recipe, arguments.data_dir):
+    recipe = LocomotionRecipe(
+        name, rows, medium_score, policy_paths, seed, train_steps, hidden_width, batch_size, learning_starts,
+        evaluate_every, evaluation_episodes,
+    )  # fmt: skip
+    for line in collect_locomotion(recipe, data_dir):
         console.print(line, soft_wrap=True)
 
 
-def inspect(arguments: argparse.Namespace) -> None:
-    """Shows what is in a file: arrays, episodes, statistics beside the published ones, metadata."""
-    path, entry = _resolve(arguments.dataset, arguments.data_dir)
+@app.command
+def inspect(data: str, /, *, data_dir: DataDir = "datasets") -> None:
+    """Show the arrays, episodes and statistics of a data set, beside the published statistics.
+
+    Example: `diffplan data inspect maze2d-umaze-v1`
+
+    Args:
+        data: A file, or a D4RL id.
+        data_dir: Folder of the data that is not D4RL's.
+    """
+    path, entry = _resolve(data, data_dir)
     arrays = read_d4rl_file(path, max_episode_steps=entry.max_episode_steps if entry else None)
     console.print(f"{path}: {path.stat().st_size / 1e6:,.1f} MB, {len(arrays):,} rows", soft_wrap=True)
     digest = file_sha256(path)
@@ -146,10 +194,18 @@ def inspect(arguments: argparse.Namespace) -> None:
         console.print("", metadata)
 
 
-def verify(arguments: argparse.Namespace) -> None:
-    """Checks hash, structure and numbers of files."""
-    for name in arguments.datasets:
-        path, entry = _resolve(name, arguments.data_dir)
+@app.command
+def verify(*datasets: Needed, data_dir: DataDir = "datasets") -> None:
+    """Check hash, structure and values of data sets.
+
+    Example: `diffplan data verify maze2d-umaze-v1 datasets/mine.hdf5`
+
+    Args:
+        datasets: Files or D4RL ids.
+        data_dir: Folder of the data that is not D4RL's.
+    """
+    for name in datasets:
+        path, entry = _resolve(name, data_dir)
         digest = file_sha256(path)
         if path.name in {known.file_name for known in catalog().values()} and entry is not None:
             _check_published(path, entry, digest)
@@ -168,7 +224,7 @@ def verify(arguments: argparse.Namespace) -> None:
 
 def _check_published(path: Path, entry: CatalogEntry, digest: str) -> None:
     """Holds a file under D4RL's name against what is published about it."""
-    again = f"delete it and run `diffplan-data fetch {entry.name}`, or fetch with --force"
+    again = f"delete it and run `diffplan data fetch {entry.name}`, or fetch with --force"
     if entry.sha256 is not None and digest != entry.sha256:
         raise DataError(f"{path} must have the published SHA-256 {entry.sha256}, got {digest}; {again}.")
     check_keys(path, entry.keys)
@@ -187,7 +243,7 @@ def _resolve(name: str, data_dir: str) -> tuple[Path, CatalogEntry | None]:
             instead = f"name a file, for instance {made_here[0]}" if made_here else "name a file"
             raise DataNotFoundError(
                 f"{entry.file_name} of '{name}' is neither in {cache_dir()} nor in {data_dir}; fetch it with "
-                f"`diffplan-data fetch {name}` or {instead}."
+                f"`diffplan data fetch {name}` or {instead}."
             )
         return path, entry
     path = Path(name).expanduser()
@@ -221,54 +277,6 @@ def _place(path: Path | None) -> str:
     return "" if path is None else f"{path} ({path.stat().st_size / 1e6:,.1f} MB)"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="diffplan-data", description="Data sets for diffplan.")
-    shared = argparse.ArgumentParser(add_help=False)
-    default_dir = os.environ.get("DIFFPLAN_DATA_DIR", "datasets")
-    shared.add_argument("--data-dir", default=default_dir, help="folder of data that is not D4RL's (%(default)s)")
-    commands = parser.add_subparsers(title="subcommands", required=True, metavar="COMMAND")
-
-    command = commands.add_parser("list", parents=[shared], help="known data sets and where they are")
-    command.set_defaults(run=list_datasets)
-
-    command = commands.add_parser("fetch", parents=[shared], help="download D4RL's files to D4RL's cache")
-    command.add_argument("names", nargs="+", metavar="NAME", help="D4RL id, for instance maze2d-umaze-v1")
-    command.add_argument("--base-url", help="mirror instead of D4RL's address (also D4RL_BASE_URL)")
-    command.add_argument("--force", action="store_true", help="fetch again and replace what is there at the end")
-    command.set_defaults(run=fetch)
-
-    command = commands.add_parser("generate", parents=[shared], help="regenerate Maze2D data by D4RL's recipe")
-    command.add_argument("name", metavar="NAME", help="for instance maze2d-umaze-v1")
-    command.add_argument("--rows", type=int, help="transitions; as many as D4RL's set has by default")
-    command.add_argument("--seed", type=int, default=0, help="seed of targets and action noise (%(default)s)")
-    command.set_defaults(run=generate)
-
-    command = commands.add_parser("collect", parents=[shared], help="train policies and collect locomotion data")
-    _add_collect_arguments(command)
-    command.set_defaults(run=collect)
-
-    command = commands.add_parser("inspect", parents=[shared], help="show what is in a data set")
-    command.add_argument("dataset", metavar="PATH|NAME", help="file or D4RL id")
-    command.set_defaults(run=inspect)
-
-    command = commands.add_parser("verify", parents=[shared], help="check hash, structure and numbers")
-    command.add_argument("datasets", nargs="+", metavar="PATH|NAME", help="files or D4RL ids")
-    command.set_defaults(run=verify)
-    return parser
-
-
-def _add_collect_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("name", metavar="NAME", help="for instance hopper-medium-expert-v2")
-    command.add_argument("--rows", type=int, help="most transitions; 1,000,000 per policy by default")
-    score = "D4RL-normalised score at which the policy is medium; the body's by default"
-    command.add_argument("--medium-score", type=float, help=score)
-    policy = "play a policy that stable-baselines3's SAC saved, for instance expert=sac-hopper.zip"
-    command.add_argument("--policy", action="append", default=[], metavar="PART=ZIP", help=policy)
-    for name, meaning in _COLLECT_NUMBERS.items():
-        default = LocomotionRecipe.__dataclass_fields__[name].default
-        flag = f"--{name.replace('_', '-')}"
-        command.add_argument(flag, type=int, default=default, metavar="N", help=f"{meaning} (%(default)s)")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _show_progress() -> None:
+    """Prints the log to stderr: progress, resumed downloads, evaluations."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)

@@ -1,26 +1,28 @@
-"""``diffplan-export``: writes a trained model as a folder that diffusers and our own pipeline load."""
+"""``diffplan export``: writes a trained model as a folder that diffusers and our own pipeline load."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from diffplan.cli.export_settings import HELP, ExportSettings
-from diffplan.config.command_words import run_words
 from diffplan.errors import CheckpointError, ResultError
 
 
-def export(settings: ExportSettings) -> list[str]:
-    """Writes a trained model, with its critic where it has one, as a folder for diffusers.
+def export(*, checkpoint: str, to: str, critic: str | None = None, license: str = "mit") -> None:
+    """Write a trained model, with its critic if it has one, as a folder for diffusers and for diffplan's pipeline.
 
     Args:
-        settings: What is exported, and to where.
-
-    Returns:
-        What was written and who can load it, a line each.
+        checkpoint: Folder of a run, or a .ckpt file.
+        to: Folder to write. An earlier export is replaced, anything else is not.
+        critic: Run or file of the critic; by default the critic beside the denoiser.
+        license: License of the weights, by its name on the Hugging Face Hub.
 
     Raises:
-        DiffplanError: anything a user can set right.
+        DiffplanError: the model cannot be exported.
     """
+    print("\n".join(_export(checkpoint, Path(to), critic, license)))
+
+
+def _export(checkpoint: str, folder: Path, critic: str | None, license: str) -> list[str]:
+    """Writes the folder; returns lines that say what was written and who can load it."""
     from diffplan.config.resolvers import checkpoint_file
     from diffplan.interop.export_folder import check_place, exported_pipeline, why_not_theirs, write_export
     from diffplan.interop.model_card import model_card
@@ -28,9 +30,8 @@ def export(settings: ExportSettings) -> list[str]:
     from diffplan.interop.trajectory_format import TrajectoryFormat
     from diffplan.training.checkpoint import checkpoint_config, load_critic, load_module, read_checkpoint
 
-    folder, critic = Path(settings.to), settings.critic
     check_place(folder)
-    path = checkpoint_file(settings.checkpoint)
+    path = checkpoint_file(checkpoint)
     critic_path = path.parent / "critic.ckpt" if critic is None else checkpoint_file(critic, "critic")
     model = load_module(path).model()
     judge = load_critic(critic_path).critic() if critic is not None or critic_path.is_file() else None
@@ -49,17 +50,12 @@ def export(settings: ExportSettings) -> list[str]:
     reason, result = why_not_theirs(model, judge), _result(path)
     recipe = TrainingRecipe.of_run(path.parent.parent, int(written["global_step"]), int(config.seed), result)
     pipeline = exported_pipeline(model, judge, form)
-    write_export(pipeline, model_card(form, reason, recipe, result, settings.license), folder)
+    write_export(pipeline, model_card(form, reason, recipe, result, license), folder)
     theirs = f"diffusers' ValueGuidedRLPipeline cannot: {reason}."
     if not reason:
         shim = f"DiffusersEnv.from_pretrained('{folder}', env)"
         theirs = f"diffusers: ValueGuidedRLPipeline.from_pretrained('{folder}', env={shim})"
     return [f"wrote {folder}", f"diffplan:  DiffuserPipeline.from_pretrained('{folder}')", theirs]
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Entry point of ``diffplan-export``; arguments as in ``run_words``."""
-    run_words("diffplan-export", HELP, lambda words: print("\n".join(export(ExportSettings.parse(words)))), argv)
 
 
 def _result(checkpoint: Path) -> Any:
@@ -75,7 +71,3 @@ def _result(checkpoint: Path) -> Any:
         raise CheckpointError(
             f"{path} cannot be told in the model card: {error}; remove it or evaluate again."
         ) from error
-
-
-if __name__ == "__main__":
-    main()

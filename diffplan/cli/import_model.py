@@ -1,25 +1,55 @@
-"""``diffplan-import``: turns a model of diffusers or of the original repository into an ordinary run."""
+"""``diffplan import``: turns a model of diffusers or of the original repository into an ordinary run."""
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from diffplan.config.command_words import run_words
+from cyclopts import Parameter
+
 from diffplan.errors import CheckpointError, ConfigError
-from diffplan.interop.import_settings import HELP, ImportSettings
+
+if TYPE_CHECKING:
+    from diffplan.interop.imported_run import ImportSettings
 
 
-def import_model(settings: ImportSettings) -> list[str]:
-    """Converts a model and writes it as ``checkpoints/last.ckpt`` and ``critic.ckpt`` of a run's folder.
+def import_model(
+    *,
+    source: Annotated[str, Parameter(name="--from")],
+    to: str,
+    task: str | None = None,
+    critic: str | None = None,
+    statistics: str | None = None,
+    data_file: str | None = None,
+    prediction_type: Literal["sample", "epsilon", "v_prediction"] | None = None,
+    horizon: int | None = None,
+    epoch: int | None = None,
+    name: str = "imported",
+) -> None:
+    """Turn a model in diffusers' layout, or one of the original repository, into an ordinary run.
 
     Args:
-        settings: What is converted, and to where.
-
-    Returns:
-        What was written, a line each.
+        source: Folder in diffusers' layout, folder of the original's files such as state_980000.pt, or one such file.
+        to: Folder of the run to write.
+        task: Name of the task in conf/task. Exports of diffplan know theirs.
+        critic: The original's other folder or file.
+        statistics: Source of the normaliser: a run, an export, a JSON file with offset and scale, or the word data.
+        data_file: HDF5 file for --statistics data; by default the file of the task.
+        prediction_type: What the network predicts, if the files do not say it.
+        horizon: Rows of a plan, if the files do not say it.
+        epoch: Which of several states; by default the last.
+        name: Name of the run.
 
     Raises:
-        DiffplanError: anything a user can set right.
+        DiffplanError: the model cannot be imported.
     """
+    # Imported here, because torch takes longer to load than the help takes to print.
+    from diffplan.interop.imported_run import ImportSettings
+
+    settings = ImportSettings(source, to, task, critic, statistics, data_file, prediction_type, horizon, epoch, name)
+    print("\n".join(_import(settings)))
+
+
+def _import(settings: "ImportSettings") -> list[str]:
+    """Writes ``checkpoints/last.ckpt`` and ``critic.ckpt`` of a run's folder; returns lines that say so."""
     from diffplan.interop.diffusers_folder import read_diffusers
     from diffplan.interop.imported_run import build_run, write_run
     from diffplan.interop.original_state import find_state, read_original
@@ -45,23 +75,14 @@ def import_model(settings: ImportSettings) -> list[str]:
     return (
         skipped
         + [f"wrote {path}" for path in write_run(run, Path(settings.to))]
-        + [f"diffplan-plan checkpoint={settings.to}" + ("" if critic or run.plans_alone else " guide=no_guide")]
+        + [f"diffplan plan checkpoint={settings.to}" + ("" if critic or run.plans_alone else " guide=no_guide")]
     )
 
 
 _MISSING = {
-    "task": "give task=..., for instance task=hopper-medium-v2.",
+    "task": "add --task, for instance --task hopper-medium-v2.",
     "statistics": (
-        "give statistics=<a run, an export or a JSON file with offset and scale>, or statistics=data to take them from "
-        "the task's data."
+        "add --statistics with a run, an export or a JSON file with offset and scale, or --statistics data to take "
+        "them from the task's data."
     ),
 }
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Entry point of ``diffplan-import``; arguments as in ``run_words``."""
-    run_words("diffplan-import", HELP, lambda words: print("\n".join(import_model(ImportSettings.parse(words)))), argv)
-
-
-if __name__ == "__main__":
-    main()

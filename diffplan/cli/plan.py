@@ -1,8 +1,7 @@
-"""``diffplan-plan``: evaluates any checkpoint with any planner settings; needs no dataset."""
+"""``diffplan plan``: evaluates any checkpoint with any planner settings; needs no dataset."""
 
 import logging
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,6 @@ from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import checkpoint_file
 from diffplan.config.settings import FROM_CHECKPOINT
 from diffplan.errors import DiffplanError, TaskMismatchError
-from diffplan.sweep.cell import Cell
-from diffplan.sweep.run_cost import RunCost
 
 if TYPE_CHECKING:
     from diffplan.planner.base import AbstractPlanner
@@ -84,8 +81,8 @@ def plan(config: DictConfig) -> dict[str, float]:
 
 
 def main() -> None:
-    """Entry point of ``diffplan-plan``."""
-    run_command("diffplan-plan", "plan", plan, is_finished, _estimate, implied=planner_of_checkpoint)
+    """Runs ``diffplan plan`` with the words of ``sys.argv``."""
+    run_command("plan", plan, is_finished, implied=planner_of_checkpoint)
 
 
 def is_finished(config: DictConfig) -> bool:
@@ -121,12 +118,6 @@ def build_planner(config: DictConfig) -> "AbstractPlanner":
     critic_path = critic_file(config.critic.path, path)
     critic = None if critic_path is None else load_critic(critic_path).to(device).critic()
     return instantiate(config.planner)(load_module(path).to(device).model(), critic)
-
-
-def _estimate(cells: Sequence[Cell]) -> list[RunCost | None]:
-    from diffplan.cli.planning_cost import planning_costs
-
-    return planning_costs(cells, build_planner)
 
 
 def critic_file(critic: str | None, checkpoint: Path) -> Path | None:

@@ -1,4 +1,4 @@
-"""``diffplan-schedulers``: how few denoising steps keep the score, under which scheduler, for a trained model."""
+"""``diffplan schedulers``: how few denoising steps keep the score, under which scheduler, for a trained model."""
 
 import logging
 import time
@@ -15,8 +15,6 @@ from diffplan.config.resolvers import checkpoint_file
 from diffplan.config.settings import short_hash
 from diffplan.errors import ConfigError, DiffplanError
 from diffplan.report.table.scheduler_cell import SchedulerCell
-from diffplan.sweep.cell import Cell
-from diffplan.sweep.run_cost import RunCost
 
 if TYPE_CHECKING:
     from diffplan.method.critic import TrajectoryCritic
@@ -69,10 +67,8 @@ def guide_schedulers(config: DictConfig) -> dict[str, float]:
 
 
 def main() -> None:
-    """Entry point of ``diffplan-schedulers``."""
-    run_command(
-        "diffplan-schedulers", "schedulers", guide_schedulers, lambda _: False, _estimate, implied=planner_of_checkpoint
-    )
+    """Runs ``diffplan schedulers`` with the words of ``sys.argv``."""
+    run_command("schedulers", guide_schedulers, lambda _: False, implied=planner_of_checkpoint)
 
 
 def _check(config: DictConfig) -> None:
@@ -220,10 +216,6 @@ def _log(loggers: Sequence[Any], cells: list[SchedulerCell], files: dict[str, Pa
                 lines = score_lines([cell for cell in cells if cell.protocol == protocol], x_name)
                 run_logger.log_lines(key, f"Normalised score, {protocol}", x_name, lines, step)
         run_logger.finalize("success")
-
-
-def _estimate(cells: Sequence[Cell]) -> list[RunCost | None]:
-    return [None for _ in cells]
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
-"""The command ``diffplan-table``: the paper's tables and ablations, made again from results."""
+"""The command ``diffplan table``: the paper's tables and ablations, made again from results."""
 
 import fnmatch
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import get_terminal_size
+from typing import Annotated, Literal
+
+from cyclopts import Parameter, validators
 
 from diffplan.cli.default_settings import default_settings
-from diffplan.cli.table_settings import HELP, TableSettings
-from diffplan.config.command_words import run_words
 from diffplan.errors import ConfigError, ResultError
 from diffplan.files import write_atomically
 from diffplan.report.result_folder import ResultFolder, read_results
@@ -23,15 +25,68 @@ from diffplan.report.table.sheet_formats import sheet_csv, sheet_latex, sheet_ma
 _LEAST_WIDTH, _FILE_WIDTH = 80, 160
 _MOST_SKIPPED = 5
 _DEFAULT_FOLDER, _DEFAULT_PROJECT = "outputs", "diffplan"
+_ENDINGS = {".txt": "text", ".md": "markdown", ".tex": "latex", ".csv": "csv"}
+# As in diffplan.report.comparability.ASPECTS.
+Aspect = Literal["data", "environment", "versions", "settings", "episodes"]
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Entry point of ``diffplan-table``; arguments as in ``run_words``."""
-    run_words("diffplan-table", HELP, _make, argv)
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class TableSettings:
+    """Which results are shown, and how.
+
+    Attributes:
+        results: Folder that is searched for results; may be given several times. The default is outputs.
+        wandb: W&B project, written entity/project, that is searched for results. Without --results, only W&B is read.
+        name: Only runs of this name. As in all patterns below, * stands for any text.
+        sweep: Only runs of this sweep.
+        task: Only runs of this task.
+        group: Only runs of this W&B group, written task/name/ablation or the beginning of it.
+        protocol: Only episodes of this protocol. Ablations show both by default.
+        ablation: Changes to the defaults that get a column: default, all, or a pattern. Ablations show all by default.
+        metric: The score, or the latched score, for which every step after first reaching the goal counts.
+        seeds: Number of training seeds that a complete cell has. Cells with fewer seeds are marked.
+        allow: What averaged results may differ in; may be given several times.
+        baseline: Value that an ablation compares with; by default the one of the run without changes.
+        picture: File that an ablation is drawn to: .png, .svg or .pdf.
+        format: Output format. By default the ending of --to decides, and text is printed without --to.
+        to: File that is written: .txt, .md, .tex or .csv. For the format wandb: entity/project.
+    """
+
+    results: list[str] | None = None
+    wandb: str | None = None
+    name: str | None = None
+    sweep: str | None = None
+    task: str | None = None
+    group: str | None = None
+    protocol: Literal["single_task", "multi2d"] | None = None
+    ablation: str | None = None
+    metric: Literal["score", "latched"] = "score"
+    seeds: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 3
+    allow: Annotated[tuple[Aspect, ...], Parameter(show_default=False)] = ()
+    baseline: str | None = None
+    picture: str | None = None
+    format: Literal["text", "markdown", "latex", "csv", "wandb"] | None = None
+    to: str | None = None
+
+    @property
+    def output_format(self) -> str:
+        """The format that is asked for, or the one of the file's ending."""
+        return self.format or ("text" if self.to is None else _ENDINGS.get(Path(self.to).suffix, "text"))
 
 
-def _make(words: list[str]) -> None:
-    kind, settings = TableSettings.parse(words)
+def table(
+    kind: Literal["1", "2", "3", "ablation"] | None = None,
+    /,
+    *,
+    settings: TableSettings = TableSettings(),
+) -> None:
+    """Rebuild the paper's tables from results, or compare runs that differ in one or two settings.
+
+    Args:
+        kind: Table of the paper, or an ablation. By default every table of the paper that has a result.
+        settings: Which results are shown, and how.
+    """
     _put(_sheets(kind, settings), settings)
 
 
@@ -48,9 +103,9 @@ def _sheets(kind: str | None, settings: TableSettings) -> list[Sheet]:
     shown = [stored for stored in chosen if pattern == "all" or fnmatch.fnmatchcase(stored.ablation, pattern)]
     if len(shown) < len(chosen):
         count = len(chosen) - len(shown)
-        print(f"{count} of {len(chosen)} results have another ablation than {pattern}; say ablation=all to see them.",
+        print(f"{count} of {len(chosen)} results have another ablation than {pattern}; add --ablation all to see them.",
               file=sys.stderr)  # fmt: skip
-    options = TableOptions(settings.metric, settings.allow, settings.seeds, default_settings)  # type: ignore[arg-type]
+    options = TableOptions(settings.metric, settings.allow, settings.seeds, default_settings)
     numbers = [int(kind)] if kind else [number for number in TABLES if _has_any(PaperTable.read(number), shown)]
     if not numbers:
         where = settings.wandb or ", ".join(settings.results or [_DEFAULT_FOLDER])
@@ -99,7 +154,7 @@ def _ablations(results: Sequence[StoredResult], settings: TableSettings, num_rea
         if settings.protocol in (None, protocol)
     )
     if not places:
-        raise ResultError(f"none of the {num_read} results is meant by these settings; see diffplan-table --help.")
+        raise ResultError(f"none of the {num_read} results is meant by these settings; see diffplan table --help.")
     ablations = [_ablation(task, protocol, chosen, settings) for task, protocol in places]
     if settings.picture is not None:
         _draw(ablations, Path(settings.picture))
@@ -124,7 +179,7 @@ def _draw(ablations: Sequence[Ablation], path: Path) -> None:
 
 
 def _put(sheets: Sequence[Sheet], settings: TableSettings) -> None:
-    if settings.format == "wandb":
+    if settings.output_format == "wandb":
         _log(sheets, settings)
         return
     text = "\n".join(_written(sheet, settings) for sheet in sheets)
@@ -141,10 +196,10 @@ def _put(sheets: Sequence[Sheet], settings: TableSettings) -> None:
 
 
 def _written(sheet: Sheet, settings: TableSettings) -> str:
-    if settings.format == "text":
+    if settings.output_format == "text":
         width = max(get_terminal_size().columns, _LEAST_WIDTH) if settings.to is None else _FILE_WIDTH
         return sheet_text(sheet, width)
-    return {"markdown": sheet_markdown, "latex": sheet_latex, "csv": sheet_csv}[str(settings.format)](sheet)
+    return {"markdown": sheet_markdown, "latex": sheet_latex, "csv": sheet_csv}[settings.output_format](sheet)
 
 
 def _log(sheets: Sequence[Sheet], settings: TableSettings) -> None:
@@ -153,7 +208,3 @@ def _log(sheets: Sequence[Sheet], settings: TableSettings) -> None:
 
     folder = Path((settings.results or [_DEFAULT_FOLDER])[0]) / "tables"
     print(log_sheets(sheets, settings.to or settings.wandb or _DEFAULT_PROJECT, folder), file=sys.stderr)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,15 +1,12 @@
-"""``diffplan-train``: data, critic, denoiser, evaluation; then the scores and where to look."""
+"""``diffplan train``: data, critic, denoiser, evaluation; then the scores and where to look."""
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from diffplan.cli.command import run_command
-from diffplan.sweep.cell import Cell
-from diffplan.sweep.run_cost import RunCost
 
 if TYPE_CHECKING:
     from diffplan.run.folder import RunDir
@@ -51,7 +48,7 @@ def train(config: DictConfig) -> dict[str, float]:
         result = run_dir.result()
         if result is not None and is_finished(config):
             logger.info(
-                "this run is finished; for other settings of the planner, use diffplan-plan checkpoint=%s", run_dir.path
+                "this run is finished; for other settings of the planner, use diffplan plan checkpoint=%s", run_dir.path
             )
             _show(run_dir, config, [])
             return result.metrics
@@ -69,8 +66,8 @@ def train(config: DictConfig) -> dict[str, float]:
 
 
 def main() -> None:
-    """Entry point of ``diffplan-train``."""
-    run_command("diffplan-train", "train", train, is_finished, _estimate)
+    """Runs ``diffplan train`` with the words of ``sys.argv``."""
+    run_command("train", train, is_finished)
 
 
 def is_finished(config: DictConfig) -> bool:
@@ -88,12 +85,6 @@ def is_finished(config: DictConfig) -> bool:
     protocols = [rollout.protocols] if isinstance(rollout.protocols, str) else rollout.protocols
     played = {protocol: set(episodes.seeds) for protocol, episodes in result.protocols.items()}
     return all(wanted <= played.get(protocol, set()) for protocol in protocols)
-
-
-def _estimate(cells: Sequence[Cell]) -> list[RunCost | None]:
-    from diffplan.cli.training_cost import training_costs
-
-    return training_costs(cells)
 
 
 def _groups(config: DictConfig) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Checks a composed config before anything is built: every key, every type, in seconds, without data."""
 
-import difflib
 import inspect
 import typing
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from diffplan.config.paths import CONF_DIR
 from diffplan.config.settings import settings_of
-from diffplan.errors import ConfigError
+from diffplan.errors import ConfigError, closest
 
 _HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 
@@ -32,7 +31,7 @@ def check_config(config: DictConfig, command: str) -> None:
     known_keys = set(settings)
     for key in map(str, config):
         if key not in known_keys:
-            raise ConfigError(f"there is no setting {key!r}{_suggest(key, known_keys)}")
+            raise ConfigError(f"there is no setting {key!r}{closest(key, known_keys)}")
     for key, setting in settings.items():
         if setting.is_group:
             continue
@@ -62,7 +61,7 @@ def _check_group(node: Any, group: str) -> None:
     for key in map(str, node):
         entry = node[key]
         if key not in known and not (isinstance(entry, DictConfig) and "_target_" in entry):
-            raise ConfigError(f"{group} has no setting {key!r}{_suggest(key, known)}")
+            raise ConfigError(f"{group} has no setting {key!r}{closest(key, known)}")
 
 
 def _check_node(node: Any, path: str) -> None:
@@ -92,7 +91,7 @@ def _check_call(node: DictConfig, path: str) -> None:
         if key in _HYDRA_KEYS:
             continue
         if key not in parameters and not open_ended:
-            raise ConfigError(f"{path} has no setting {key!r}{_suggest(key, set(parameters))}")
+            raise ConfigError(f"{path} has no setting {key!r}{closest(key, set(parameters))}")
         if OmegaConf.is_missing(node, key):
             raise ConfigError(f"{path}.{key} must be given.")
         if not OmegaConf.is_interpolation(node, key):
@@ -131,8 +130,3 @@ def _type_hints(target: Callable[..., Any]) -> dict[str, Any]:
     except (NameError, TypeError, AttributeError):
         # A foreign library's annotations need not be evaluable; its constructor still checks its own values.
         return {}
-
-
-def _suggest(key: str, known: set[str]) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(sorted(known))}."

@@ -5,12 +5,11 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from diffplan.errors import DataError
+from diffplan.errors import DataError, closest
 
 logger = logging.getLogger(__name__)
 
@@ -78,11 +77,9 @@ def dataset(name: str) -> CatalogEntry:
 
 
 def suggestion(name: str, known: tuple[str, ...]) -> str:
-    """Returns the end of a sentence about an unknown name: the most similar known names."""
-    close = get_close_matches(name, known, n=3, cutoff=0.6)
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return "`diffplan-data list` shows all of them."
+    """Returns the end of a sentence about an unknown name: the most similar known name."""
+    ending = closest(name, known).removeprefix("; ")
+    return "`diffplan data list` shows all of them." if ending == "." else ending
 
 
 def dataset_url(entry: CatalogEntry, base_url: str | None = None) -> str:

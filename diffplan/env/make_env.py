@@ -1,6 +1,5 @@
 """Environments by D4RL id, and how MuJoCo draws them."""
 
-import difflib
 import logging
 import os
 import sys
@@ -9,7 +8,7 @@ from importlib.metadata import version
 
 import gymnasium
 
-from diffplan.errors import EnvironmentIdError
+from diffplan.errors import EnvironmentIdError, closest
 
 # Episode lengths of D4RL's v1. The open maze exists as v0 only; its length is kept.
 MAZE2D_EPISODE_STEPS = {"open": 150, "umaze": 300, "medium": 600, "large": 800}
@@ -78,8 +77,7 @@ def make_env(env_id: str, render_mode: str | None = None) -> gymnasium.Env:
         EnvironmentIdError: No environment has this id.
     """
     if env_id not in gymnasium.registry:
-        closest = difflib.get_close_matches(env_id, list(gymnasium.registry), n=1, cutoff=0.0)
-        raise EnvironmentIdError(f"No environment is called {env_id!r}; the closest is {closest[0]!r}.")
+        raise EnvironmentIdError(f"there is no environment {env_id!r}{closest(env_id, list(gymnasium.registry), 0.0)}")
     options = {} if render_mode is None else {"render_mode": render_mode}
     return gymnasium.make(env_id, disable_env_checker=True, **options)
 

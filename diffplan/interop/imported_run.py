@@ -18,13 +18,41 @@ from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import checkpoint_file, register_resolvers
 from diffplan.errors import CheckpointError, ConfigError, TaskMismatchError
 from diffplan.files import write_atomically
-from diffplan.interop.import_settings import ImportSettings
 from diffplan.interop.imported_weights import ImportedWeights
 from diffplan.interop.network_shape import critic_settings, denoiser_settings, rebuild_critic, rebuild_denoiser
 from diffplan.interop.trajectory_format import TrajectoryFormat
 from diffplan.training.base import AbstractTrajectoryModule
 from diffplan.training.checkpoint import load_module, read_checkpoint
 from diffplan.training.value_module import ValueModule
+
+
+@dataclass(frozen=True)
+class ImportSettings:
+    """What is imported, and to where.
+
+    Attributes:
+        source: Folder or file of the model.
+        to: Folder of the run.
+        task: Name of the task; None if the files name it.
+        critic: Folder or file of the original's critic.
+        statistics: Source of the normaliser: a run, an export, a JSON file, or ``data``; None if the files hold it.
+        data_file: HDF5 file for ``statistics="data"``.
+        prediction_type: What the network predicts; None if the files say it.
+        horizon: Rows of a plan; None if the files say it.
+        epoch: Which of several states; None for the last.
+        name: Name of the run.
+    """
+
+    source: str
+    to: str
+    task: str | None = None
+    critic: str | None = None
+    statistics: str | None = None
+    data_file: str | None = None
+    prediction_type: str | None = None
+    horizon: int | None = None
+    epoch: int | None = None
+    name: str = "imported"
 
 
 @dataclass(frozen=True)
@@ -46,7 +74,7 @@ def build_run(denoiser: ImportedWeights, critic: ImportedWeights | None, setting
     Args:
         denoiser: The denoiser.
         critic: The critic; None where there is none.
-        settings: Of ``diffplan-import``.
+        settings: What to convert, and to where.
 
     Raises:
         DiffplanError: the weights, the task and the settings do not go together.
@@ -104,8 +132,8 @@ def _config(denoiser: ImportedWeights, critic: ImportedWeights | None, settings:
     predicts = denoiser.prediction_type or settings.prediction_type
     if predicts is None:
         raise ConfigError(
-            "the scheduler's file does not say what the network predicts; give prediction_type=sample, as is right for "
-            "the published hopper models, or prediction_type=epsilon."
+            "the scheduler's file does not say what the network predicts; add --prediction-type sample, as is right "
+            "for the published hopper models, or --prediction-type epsilon."
         )
     if settings.prediction_type not in (None, predicts):
         raise TaskMismatchError(f"the files say prediction_type={predicts}, not {settings.prediction_type}.")
@@ -133,7 +161,7 @@ def _config(denoiser: ImportedWeights, critic: ImportedWeights | None, settings:
     if columns not in (observation_dim, observation_dim + config.task.action_dim):
         raise TaskMismatchError(
             f"the network has {columns} columns, but {task} has {observation_dim} of observations and "
-            f"{config.task.action_dim} of actions; choose another task=..."
+            f"{config.task.action_dim} of actions; choose another --task"
         )
     _check_noise(denoiser, config)
     return config

@@ -1,1 +1,1 @@
-"""Sweeps: one file for Hydra and W&B, cells that are launched once, and what they will cost."""
+"""Many runs from one command: sweep files, their cells, and the launchers that run the cells."""

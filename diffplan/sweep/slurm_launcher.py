@@ -1,3 +1,5 @@
+"""Cells as jobs of a SLURM cluster."""
+
 import logging
 import time
 from collections.abc import Sequence
@@ -17,7 +19,7 @@ from diffplan.run import stop_signal
 from diffplan.run.slurm_job import SlurmJob, queued_jobs
 from diffplan.sweep.cell import look_at_cell
 
-# A process that dies of a signal while Python starts has nobody yet who would put its job back into the queue.
+# Until Python has started, no signal handler can requeue the job, so the job's shell script does it.
 _REQUEUE_A_JOB_THAT_DIED_STARTING = (
     'job="${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID}"',
     'job="${job:-$SLURM_JOB_ID}"',
@@ -31,13 +33,14 @@ logger = logging.getLogger(__name__)
 
 
 class SlurmLauncher(SubmititSlurmLauncher):
-    """Hydra's submitit launcher, which waits for every job of a sweep, whatever becomes of the others.
+    """Hydra's submitit launcher, extended to wait for every job of a sweep even if some of them fail.
 
-    The number of a cell's job is noted in its run folder, so that the same sweep, started again while jobs wait or
-    run, leaves their cells alone. Jobs are followed with ``squeue``: accounting need not be installed.
+    The launcher writes the number of each cell's job into the cell's run folder. A sweep that is started again while
+    jobs wait or run therefore leaves those cells alone. The launcher asks ``squeue``, which works on clusters without
+    accounting.
 
     Attributes:
-        poll_seconds: Between two questions to SLURM.
+        poll_seconds: Seconds between two calls of ``squeue``.
     """
 
     poll_seconds = 10.0
@@ -49,18 +52,20 @@ class SlurmLauncher(SubmititSlurmLauncher):
         return super().__call__(*arguments, **options)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Submits one job a cell and waits until all have ended.
+        """Submits one job for each cell and waits until all jobs have ended.
 
         Raises:
-            ClusterError: SLURM does not take the jobs.
-            ConfigError: the jobs would have no time to train.
+            ClusterError: SLURM rejects the jobs.
+            ConfigError: the time limit of a job is too short.
         """
         self._check_time()
         jobs = self._submit(job_overrides, initial_job_idx)
         for job, overrides in zip(jobs, job_overrides, strict=True):
             SlurmJob(job.job_id).leave_note(self._run_dir(overrides))
         numbers = " ".join(sorted({job.job_id.split("_")[0] for job in jobs}))
-        logger.info("submitted %d cells as SLURM job %s; output lies in %s", len(jobs), numbers, jobs[0].paths.folder)
+        logger.info(
+            "submitted %d cells as SLURM job %s; their output is in %s", len(jobs), numbers, jobs[0].paths.folder
+        )
         try:
             ended = _wait(jobs, self.poll_seconds)
         except BaseException:
@@ -69,9 +74,9 @@ class SlurmLauncher(SubmititSlurmLauncher):
         return [_job_return(job, overrides, job in ended) for job, overrides in zip(jobs, job_overrides, strict=True)]
 
     def _check_time(self) -> None:
-        """Refuses a time in which a job would be told to stop before it has begun, again and again."""
+        """Refuses a time limit that would stop every job before it has trained, again and again."""
         minutes, delay = self.params["timeout_min"], self.params["signal_delay_s"]
-        # SLURM counts in minutes, and may send its signal one earlier.
+        # SLURM counts whole minutes and may send its signal one minute early.
         if 60 * minutes < delay + 180:
             raise ConfigError(
                 f"hydra.launcher.timeout_min={minutes} leaves a job no time to train before the signal that comes "
@@ -100,7 +105,7 @@ class SlurmLauncher(SubmititSlurmLauncher):
             return executor.map_array(self, *zip(*arguments, strict=True))
         except (RuntimeError, submitit.core.utils.FailedJobError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
-            raise ClusterError(f"SLURM did not take the jobs: {reason}") from error
+            raise ClusterError(f"SLURM rejected the jobs: {reason}") from error
 
     def _run_dir(self, overrides: Sequence[str]) -> Path:
         composed = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
@@ -111,7 +116,7 @@ class SlurmLauncher(SubmititSlurmLauncher):
 
 
 def _wait(jobs: Sequence[submitit.Job[Any]], seconds: float) -> list[submitit.Job[Any]]:
-    """Waits until every job has left a result or is gone from the queue; returns those that left one."""
+    """Waits until every job has written a result or has left the queue; returns the jobs with a result."""
     missing: set[str] = set()
     while True:
         try:
@@ -120,7 +125,7 @@ def _wait(jobs: Sequence[submitit.Job[Any]], seconds: float) -> list[submitit.Jo
             logger.warning("%s", error)
             queued = {job.job_id for job in jobs}
         left = [job for job in jobs if not _has_result(job)]
-        # A file on a shared disk may be seen later than the end of the job that wrote it.
+        # On a shared disk, a result may become visible after its job has left the queue, so jobs are checked twice.
         gone = {job.job_id for job in left if job.job_id not in queued}
         if all(job.job_id in gone & missing for job in left):
             return [job for job in jobs if job not in left]
@@ -133,7 +138,7 @@ def _has_result(job: submitit.Job[Any]) -> bool:
 
 
 def _job_return(job: submitit.Job[Any], overrides: Sequence[str], has_result: bool) -> JobReturn:
-    """What Hydra is told of a job."""
+    """Builds what Hydra expects for a job."""
     try:
         if has_result:
             return job.task(0).result()

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from diffplan.cli.table import main
+from diffplan.cli.app import main
 from diffplan.report.result_folder import read_results
 from diffplan.report.statistics.score_statistics import ScoreStatistics
 from diffplan.report.table.paper_table import PaperTable
@@ -27,7 +27,7 @@ def test_tables_of_500_results(tmp_path, capsys):
     start = time.perf_counter()
     found = read_results(tmp_path)
     read = time.perf_counter()
-    main([f"results={tmp_path}", "format=markdown"])
+    main(["table", "--results", str(tmp_path), "--format", "markdown"])
     assert len(found.results) == FILES
     done = time.perf_counter()
     capsys.readouterr()

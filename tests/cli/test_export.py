@@ -1,4 +1,4 @@
-"""``diffplan-export`` as a user runs it, on checkpoints like those that training leaves."""
+"""``diffplan export`` as a user runs it, on checkpoints like those that training leaves."""
 
 import shutil
 
@@ -9,13 +9,17 @@ from diffusers.experimental import ValueGuidedRLPipeline
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from diffplan.cli.export import main
+from diffplan.cli.app import main as app_main
 from diffplan.interop.diffuser_pipeline import DiffuserPipeline
 from diffplan.interop.diffusers_env import DiffusersEnv
 from diffplan.training.checkpoint import load_critic, load_module
 from tests.test_conf import composed
 
 SMALL = ("backbone.dim=16", "backbone.dim_multipliers=[1,2]", "task.diffusion_steps=4", "logger=csv_logger")
+
+
+def main(words):
+    app_main(["export", *words])
 
 
 def write_run(folder, *overrides: str):
@@ -84,12 +88,12 @@ def test_a_maze_is_exported_for_ours_and_it_is_said_why_not_for_theirs(maze, tmp
     [
         (["checkpoint={run}/none", "to={out}"], "there is no checkpoint at"),
         (["checkpoint={run}", "to={run}"], "holds something else than an exported model"),
-        (["to={out}"], r"checkpoint=\.\.\. must be given"),
+        (["to={out}"], "--checkpoint requires an argument"),
         (["checkpoint={run}/checkpoints/critic.ckpt", "to={out}"], "holds a critic where a denoiser is needed"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_leaves_nothing(hopper, tmp_path, words, message):
-    with pytest.raises(SystemExit, match=f"^diffplan-export: .*{message}"):
+    with pytest.raises(SystemExit, match=f"^diffplan export: .*{message}"):
         main([word.format(run=hopper, out=tmp_path / "out") for word in words])
     assert not (tmp_path / "out").exists()
 

@@ -1,4 +1,4 @@
-"""``diffplan-import`` as a user runs it: whatever comes in, an ordinary run comes out and computes the same."""
+"""``diffplan import`` as a user runs it: whatever comes in, an ordinary run comes out and computes the same."""
 
 import json
 import shutil
@@ -11,13 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from diffplan.cli.export import main as export
-from diffplan.cli.import_model import main
+from diffplan.cli.app import main as app_main
 from diffplan.training.checkpoint import load_critic, load_module
 from tests.cli.test_export import hopper, maze  # noqa: F401
+from tests.cli.test_export import main as export
 from tests.interop.original_layout import Denoiser, Value, write_state
 from tests.method.network.test_temporal_unet import pattern
 from tests.training.test_stage import write_hops
+
+
+def main(words):
+    app_main(["import", *words])
 
 
 def last(run: Path) -> Path:
@@ -89,8 +93,8 @@ def test_a_published_folder_needs_its_statistics_and_what_it_predicts(hopper, tm
     path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "prediction_type"}))
     words = [f"from={tmp_path}/out", f"to={tmp_path}/run"]
     for more, message in (
-        ("task=hopper-medium-v2", "does not hold its statistics; give statistics="),
-        (f"statistics={hopper}", "does not say what the network predicts; give prediction_type=sample"),
+        ("task=hopper-medium-v2", "does not hold its statistics; add --statistics"),
+        (f"statistics={hopper}", "does not say what the network predicts; add --prediction-type sample"),
     ):
         words.append(more)
         with pytest.raises(SystemExit, match=message):
@@ -106,7 +110,7 @@ def test_a_published_folder_needs_its_statistics_and_what_it_predicts(hopper, tm
     ("words", "message"),
     [
         (["from={here}/none"], "there is nothing at"),
-        (["from={here}/state_0.pt"], "does not hold its task; give task="),
+        (["from={here}/state_0.pt"], "does not hold its task; add --task"),
         (["from={here}/state_0.pt", "task=hopper-medium-v2"], "does not hold its statistics"),
         (["from={here}/state_0.pt", "task=walker2d-medium-v2", "statistics={here}/statistics.json"], "has 14 columns"),
         (["from={here}/state_0.pt", "task=hopper-v9", "statistics={here}/statistics.json"], "hopper-v9"),
@@ -121,7 +125,7 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(tmp_path, statistics, word
     write_state(tmp_path / "state_0.pt", Denoiser(14, 8, (1, 2)))
     (tmp_path / "model_config.pkl").write_bytes(b"never read")
     statistics(14)
-    with pytest.raises(SystemExit, match=f"^diffplan-import: .*{message}") as stopped:
+    with pytest.raises(SystemExit, match=f"^diffplan import: .*{message}") as stopped:
         main([*(word.format(here=tmp_path) for word in words), f"to={tmp_path}/run"])
     assert "\n" not in str(stopped.value)
     assert not (tmp_path / "run").exists()

@@ -1,4 +1,4 @@
-"""``diffplan-plan`` in real processes, on a run of a few steps."""
+"""``diffplan plan`` in real processes, on a run of a few steps."""
 
 import json
 import os
@@ -101,7 +101,7 @@ def test_a_sweep_over_checkpoints_and_settings_runs_what_is_missing(run_dir, tmp
     assert results(next(run_dir.glob("plans/*planner.horizon=8*")))["sweep"] == "planning_horizon"
     listed = plan(*words, "--dry")
     assert listed.returncode == 0, listed.stderr
-    assert "2 of 6 cells are finished." in listed.stdout
+    assert "2 of 6 cells are finished, 4 failed." in listed.stdout
 
 
 @pytest.mark.parametrize(
@@ -122,5 +122,5 @@ def test_a_mistake_stops_with_one_sentence(run_dir, overrides, sentence, tmp_pat
     result = plan(*[override.replace("RUN", str(run_dir)) for override in overrides])
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
-    assert line.startswith("diffplan-plan: ")
+    assert line.startswith("diffplan plan: ")
     assert sentence in line

@@ -1,4 +1,4 @@
-"""``diffplan-schedulers`` in real processes, on runs of a few steps."""
+"""``diffplan schedulers`` in real processes, on runs of a few steps."""
 
 import csv
 import json
@@ -63,7 +63,7 @@ def test_a_guide_plays_every_cell_once_lists_what_cannot_serve_and_goes_on_where
 def test_a_mistake_stops_with_one_sentence(run_dir, overrides, sentence):
     result = guide(run_dir, *overrides)
     assert result.returncode == 1
-    assert result.stderr.splitlines()[-1].startswith("diffplan-schedulers: ")
+    assert result.stderr.splitlines()[-1].startswith("diffplan schedulers: ")
     assert sentence in result.stderr
 
 

@@ -1,15 +1,14 @@
 import csv
 import io
-import subprocess
-import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from diffplan.cli.table import main
+from diffplan.cli.app import main
+from diffplan.cli.table import Aspect, TableSettings
+from diffplan.report.comparability import ASPECTS
 from tests.report.conftest import VERSIONS, make_episodes, make_result, write_result
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ def outputs(tmp_path, monkeypatch):
 def answer(capsys, *words):
     code, sentence = 0, ""
     try:
-        main(words)
+        main(["table", *words])
     except SystemExit as stopped:
         code, sentence = 1, f"{stopped}\n"
     captured = capsys.readouterr()
@@ -60,7 +59,7 @@ def test_a_table_without_results_is_blank_if_asked_for(outputs, capsys):
 def test_other_ablations_are_left_out_and_counted_unless_wanted(outputs, capsys):
     leave(outputs, settings={"backbone.dim": 8}, ablation="backbone.dim=8")
     _, out, err = answer(capsys, "1")
-    assert "1 of 3 results have another ablation than default; say ablation=all to see them." in err
+    assert "1 of 3 results have another ablation than default; add --ablation all to see them." in err
     assert "backbone.dim=8" not in out
     for pattern in ("all", "backbone.*"):
         assert "backbone.dim=8" in answer(capsys, "1", f"ablation={pattern}")[1]
@@ -80,7 +79,7 @@ def test_what_is_not_comparable_is_one_sentence_unless_allowed(outputs, capsys):
     leave(outputs, seed=2, versions=VERSIONS | {"torch": "1.0"})
     code, out, err = answer(capsys, "1")
     assert (code, out) == (1, "")
-    assert err.startswith("diffplan-table: results that differ in versions are not averaged: outputs/maze/seed0/")
+    assert err.startswith("diffplan table: results that differ in versions are not averaged: outputs/maze/seed0/")
     assert err.count("\n") == 1
     assert "the averaged results differ in versions" in answer(capsys, "1", "allow=versions")[1]
 
@@ -136,13 +135,13 @@ def test_an_ablation_can_be_had_as_csv(outputs, capsys):
             "the table cannot be written to outputs/maze/seed0/results.json/t.md: File exists.",
         ),
         (["ablation", "protocol=multi2d", "picture=a.gif"], "varies among the 2 results"),
-        (["taks=1"], "did you mean 'task'?"),
+        (["taks=1"], "Did you mean --task?"),
     ],
 )
 def test_mistakes_are_one_sentence(outputs, capsys, words, message):
     code, out, err = answer(capsys, *words)
     assert (code, out, err.count("\n")) == (1, "", 1)
-    assert err.startswith("diffplan-table: ")
+    assert err.startswith("diffplan table: ")
     assert message in err
 
 
@@ -152,12 +151,34 @@ def test_a_latched_table_says_so(outputs, capsys):
     assert "has no latched score" in answer(capsys, "2", "metric=latched")[2]
 
 
-def test_the_help_is_read_without_loading_anything_slow():
-    code = (
-        "import sys, diffplan.cli.table; diffplan.cli.table.main(['--help']);"
-        "print([name for name in ('torch', 'wandb', 'lightning', 'matplotlib', 'mujoco') if name in sys.modules])"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith("diffplan-table [1|2|3|ablation]")
-    assert result.stdout.splitlines()[-1] == "[]"
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--formt", "csv"], "Unknown option: --formt. Did you mean --format?"),
+        (["--format", "marktown"], 'Did you mean "markdown"?'),
+        (["--allow", "version"], 'Did you mean "versions"?'),
+        (["--metric", "x"], 'Choose from: "score", "latched".'),
+        (["--seeds", "many"], 'unable to convert "many" into int.'),
+        (["--seeds", "0"], 'Invalid value "0" for --seeds. Must be >= 1.'),
+        (["4"], 'Choose from: "1", "2", "3", "ablation".'),
+        (["ablaton"], 'Did you mean "ablation"?'),
+        (["1", "2"], "Unused Tokens: ['2']."),
+        (["results"], 'Invalid value "results"'),
+    ],
+)
+def test_a_mistyped_option_is_one_sentence(outputs, capsys, words, message):
+    code, out, err = answer(capsys, *words)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    ("to", "expected"), [("a.md", "markdown"), ("a.tex", "latex"), ("a.csv", "csv"), ("a.txt", "text"), ("a", "text")]
+)
+def test_the_ending_of_the_file_chooses_the_format(to, expected):
+    assert TableSettings(to=to).output_format == expected
+    assert TableSettings(to=to, format="csv").output_format == "csv"
+
+
+def test_results_may_differ_in_what_the_comparison_knows():
+    assert get_args(Aspect) == ASPECTS

@@ -1,4 +1,4 @@
-"""``diffplan-train`` in real processes: mistakes, interruptions, neighbours and sweeps."""
+"""``diffplan train`` in real processes: mistakes, interruptions, neighbours and sweeps."""
 
 import json
 import os
@@ -30,8 +30,8 @@ def sentence(result) -> str:
     assert result.returncode == 1, result.stdout + result.stderr
     lines = result.stderr.splitlines()
     assert len(lines) == 1, result.stderr
-    assert lines[0].startswith("diffplan-train: ")
-    return lines[0].removeprefix("diffplan-train: ")
+    assert lines[0].startswith("diffplan train: ")
+    return lines[0].removeprefix("diffplan train: ")
 
 
 def test_an_output_folder_that_is_a_file_is_named(train_command, tmp_path):

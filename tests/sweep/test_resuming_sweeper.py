@@ -1,4 +1,4 @@
-"""Real multiruns of a command that writes one file, in real processes and with real launchers."""
+"""Real sweeps of a command that writes one file, in real processes and with real launchers."""
 
 import os
 import signal
@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from diffplan.sweep.resuming_sweeper import passing_on_sigterm
+
 ROOT = Path(__file__).parents[2]
 APP = """
 import os, signal, sys, time
@@ -19,15 +21,15 @@ import hydra
 
 from diffplan.errors import DiffplanError, LockedError
 from diffplan.run.folder import RunDir
-from diffplan.sweep.failure_note import leave_failure_note
-from diffplan.sweep.resuming_sweeper import use_resuming_sweeper
+from diffplan.sweep.cell import write_failure_note
+from diffplan.sweep.registration import register_plugins
+from diffplan.sweep.resuming_sweeper import SweepSettings, with_sweep_settings
 
 
 def is_finished(config):
     return (Path(config.paths.run_dir) / "finished").exists()
 
 
-@hydra.main(version_base="1.3", config_path=".", config_name="app")
 def job(config):
     with RunDir(Path(config.paths.run_dir)) as run_dir:
         with (run_dir.path / "starts").open("a") as file:
@@ -35,15 +37,16 @@ def job(config):
         if config.a == config.dies and not Path("spared").exists():
             os.kill(os.getpid(), signal.SIGKILL)
         if config.a == config.fails:
-            leave_failure_note(run_dir.path, "a is bad.")
+            write_failure_note(run_dir.path, "a is bad.")
             raise DiffplanError("a is bad.")
         time.sleep(config.seconds)
         (run_dir.path / "finished").touch()
 
 
 try:
-    use_resuming_sweeper(is_finished)
-    job()
+    register_plugins(sys.argv[1:])
+    task = with_sweep_settings(job, SweepSettings(is_finished))
+    hydra.main(version_base="1.3", config_path=".", config_name="app")(task)()
 except DiffplanError as error:
     sys.exit(str(error))
 """
@@ -110,13 +113,13 @@ def test_a_finished_sweep_launches_nothing(app):
     assert app.starts == {"a0": 1, "a1": 1}
 
 
-def test_a_cell_in_which_another_process_works_is_busy_and_not_failed(app):
+def test_a_cell_in_which_another_process_works_is_running_and_not_failed(app):
     (app.folder / "runs" / "a1").mkdir(parents=True)
     with FileLock(app.folder / "runs" / "a1" / ".lock"):
         result = app("a=0,1")
     assert result.returncode == 0, result.stderr
     assert "1 of 2 cells finished; the same command runs the 1 that are missing" in result.stdout
-    assert "busy: a=1: another process is working in runs/a1" in result.stdout
+    assert "running: a=1: another process is working in runs/a1" in result.stdout
     assert app.starts == {"a0": 1}
 
 
@@ -160,3 +163,50 @@ def test_a_sweep_killed_half_way_is_finished_by_the_same_command(app, launcher):
     assert result.returncode == 0, result.stderr
     assert len(list(app.folder.glob("runs/*/finished"))) == 4
     assert {name: app.starts[name] for name in done} == {name: before[name] for name in done}
+
+
+PARENT = """
+import multiprocessing, os, signal, sys, time
+from pathlib import Path
+from filelock import FileLock
+from diffplan.sweep.resuming_sweeper import passing_on_sigterm
+
+
+def work(folder):
+    def save(number, frame):
+        time.sleep(0.5)
+        (folder / "saved").touch()
+        raise SystemExit(143)
+
+    signal.signal(signal.SIGTERM, save)
+    with FileLock(folder / ".lock"):
+        (folder / "started").touch()
+        time.sleep(60)
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    child = multiprocessing.get_context("spawn").Process(target=work, args=(folder,))
+    with passing_on_sigterm([folder]):
+        child.start()
+        while not (folder / "started").exists():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+"""
+
+
+def test_the_handler_before_is_back_afterwards():
+    before = signal.getsignal(signal.SIGTERM)
+    with passing_on_sigterm([]):
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.slow
+def test_a_cell_in_another_process_saves_before_the_sweep_ends(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    result = subprocess.run([sys.executable, str(script), str(tmp_path)], timeout=60)
+    assert result.returncode == 143
+    assert (tmp_path / "saved").exists()

@@ -3,7 +3,7 @@ import socket
 
 import pytest
 
-from diffplan.cli.table import main
+from diffplan.cli.app import main
 from diffplan.errors import ResultError
 from diffplan.tracking.wandb_logger import RESULT_KEY, WandbLogger
 from diffplan.tracking.wandb_tables import read_wandb_results
@@ -54,7 +54,7 @@ def test_the_same_table_comes_from_folders_and_from_wandb(project, tmp_path, cap
         log(tmp_path / f"run{seed}", result)
     columns = []
     for words in (["wandb=lab/diffplan"], [f"results={tmp_path}"], [f"results={tmp_path}", "wandb=lab/diffplan"]):
-        main(["1", *words])
+        main(["table", "1", *words])
         columns.append(capsys.readouterr().out)
     assert columns[0] == columns[1] == columns[2]
     assert "ours: diffuser" in columns[0]

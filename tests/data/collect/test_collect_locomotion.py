@@ -17,7 +17,7 @@ TINY = (
 
 
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "diffplan.cli.data", "collect", *map(str, arguments)]
+    return [sys.executable, "-m", "diffplan", "data", "collect", *map(str, arguments)]
 
 
 def start(*arguments: object, **options) -> subprocess.Popen:
@@ -44,7 +44,7 @@ def test_a_random_set_is_made_and_said_how_to_train_on(tmp_path):
 def test_a_mistake_is_one_sentence(tmp_path):
     code, _, errors = collect("hopper-huge-v2", "--data-dir", tmp_path)
     assert code == 1
-    assert errors.startswith("ConfigError: Only {hopper,walker2d,halfcheetah,ant}-{random,")
+    assert errors.startswith("diffplan data: Only {hopper,walker2d,halfcheetah,ant}-{random,")
     assert errors.count("\n") == 1
 
 

@@ -114,7 +114,7 @@ def test_data_that_cannot_be_regenerated_does_not_offer_it(cache):
 def test_a_name_that_nobody_published_is_reported_without_a_download(cache):
     with pytest.raises(DataNotFoundError, match=r"publishes no data set 'maze2d-open-v1'.*generate maze2d-open-v1"):
         D4RLSource("maze2d-open-v1").prepare()
-    with pytest.raises(DataNotFoundError, match="did you mean hopper-medium-v2"):
+    with pytest.raises(DataNotFoundError, match="did you mean 'hopper-medium-v2'"):
         D4RLSource("hopper-medum-v2").prepare()
 
 

@@ -5,32 +5,40 @@ from hydra.core.plugins import Plugins
 from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import register_resolvers
 from diffplan.errors import ConfigError
-from diffplan.sweep import cluster_launcher
-from diffplan.sweep.cluster_launcher import use_slurm_launcher
+from diffplan.sweep import registration
+from diffplan.sweep.registration import register_plugins
+from diffplan.sweep.resuming_sweeper import ResumingSweeper
 
 PLUGIN_CLASS = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
+SWEEPER_CLASS = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 
 
 @pytest.fixture(autouse=True)
 def plugins(monkeypatch):
     """Hydra's plugins, as they were again afterwards."""
     classes = Plugins.instance().class_name_to_class
-    monkeypatch.setitem(classes, PLUGIN_CLASS, classes[PLUGIN_CLASS])
+    for name in (PLUGIN_CLASS, SWEEPER_CLASS):
+        monkeypatch.setitem(classes, name, classes[name])
     return classes
 
 
+def test_a_grid_is_swept_by_the_sweeper_that_resumes(plugins):
+    register_plugins(["-m", "seed=0,1"])
+    assert plugins[SWEEPER_CLASS] is ResumingSweeper
+
+
 def test_a_sweep_on_a_cluster_waits_for_every_job(plugins):
-    use_slurm_launcher(["-m", "seed=0,1", "hydra/launcher=slurm"])
+    register_plugins(["-m", "seed=0,1", "hydra/launcher=slurm"])
     assert plugins[PLUGIN_CLASS].__module__ == "diffplan.sweep.slurm_launcher"
 
 
 @pytest.mark.parametrize("launcher", ["slurm", "submitit_slurm", "submitit_local"])
 def test_a_launcher_that_is_not_installed_is_named_with_what_installs_it(monkeypatch, launcher):
-    monkeypatch.setattr(cluster_launcher, "find_spec", lambda name: None)
+    monkeypatch.setattr(registration, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=rf"hydra/launcher={launcher} is not installed .* 'diffplan\[slurm\]'"):
-        use_slurm_launcher(["--multirun", "seed=0,1", f"hydra/launcher={launcher}"])
-    use_slurm_launcher(["--multirun", "seed=0,1", "hydra/launcher=joblib"])
-    use_slurm_launcher(["seed=0"])
+        register_plugins(["--multirun", "seed=0,1", f"hydra/launcher={launcher}"])
+    register_plugins(["--multirun", "seed=0,1", "hydra/launcher=joblib"])
+    register_plugins(["seed=0"])
 
 
 def test_the_preset_brings_cells_back_that_run_out_of_time():
