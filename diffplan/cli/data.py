@@ -147,7 +147,7 @@ def collect(
         evaluation_episodes: Episodes in an evaluation.
         data_dir: Folder that gets the file.
     """
-    from diffplan.data.collect.collect_locomotion import collect_locomotion
+    from diffplan.data.collect.locomotion_collection import LocomotionCollection
 
     _show_progress()
     policy_paths: dict[str, Path] = {}
@@ -160,7 +160,9 @@ def collect(
         name, rows, medium_score, policy_paths, seed, train_steps, hidden_width, batch_size, learning_starts,
         evaluate_every, evaluation_episodes,
     )  # fmt: skip
-    for line in collect_locomotion(recipe, data_dir):
+    collection = LocomotionCollection(recipe, data_dir)
+    collection.prepare()
+    for line in collection.summary():
         console.print(line, soft_wrap=True)
 
 
@@ -223,8 +225,8 @@ def verify(*datasets: Needed, data_dir: DataDir = "datasets") -> None:
 
 
 def _check_published(path: Path, entry: CatalogEntry, digest: str) -> None:
-    """Holds a file under D4RL's name against what is published about it."""
-    again = f"delete it and run `diffplan data fetch {entry.name}`, or fetch with --force"
+    """Checks a file under D4RL's name against what is published about it."""
+    again = f"download it again with `diffplan data fetch {entry.name} --force`"
     if entry.sha256 is not None and digest != entry.sha256:
         raise DataError(f"{path} must have the published SHA-256 {entry.sha256}, got {digest}; {again}.")
     check_keys(path, entry.keys)
@@ -234,7 +236,7 @@ def _check_published(path: Path, entry: CatalogEntry, digest: str) -> None:
 
 
 def _resolve(name: str, data_dir: str) -> tuple[Path, CatalogEntry | None]:
-    """Finds the file that a name or a path stands for, and the published data set it belongs to."""
+    """Returns the file of a name or path, and the published data set that it belongs to."""
     entry = catalog().get(name)
     if entry is not None:
         path = D4RLSource(name, data_dir=data_dir).find()
@@ -242,7 +244,7 @@ def _resolve(name: str, data_dir: str) -> tuple[Path, CatalogEntry | None]:
             made_here = sorted(Path(data_dir).glob(f"*/{name}-*.hdf5"))
             instead = f"name a file, for instance {made_here[0]}" if made_here else "name a file"
             raise DataNotFoundError(
-                f"{entry.file_name} of '{name}' is neither in {cache_dir()} nor in {data_dir}; fetch it with "
+                f"{entry.file_name} of '{name}' is neither in {cache_dir()} nor in {data_dir}; download it with "
                 f"`diffplan data fetch {name}` or {instead}."
             )
         return path, entry
@@ -255,7 +257,7 @@ def _resolve(name: str, data_dir: str) -> tuple[Path, CatalogEntry | None]:
 
 
 def _guess(path: Path) -> CatalogEntry | None:
-    """The published data set whose name or file name a file's name contains; the longest one if several."""
+    """Returns the published data set whose name is part of a file's name; the longest one if there are several."""
     matches = [
         (len(key), entry)
         for entry in catalog().values()

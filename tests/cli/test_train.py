@@ -84,8 +84,8 @@ def test_a_mistake_shows_its_traceback_on_request(train_command):
 def test_absent_d4rl_data_names_the_commands_that_get_it(train_command):
     train_command.environment["D4RL_DATASET_DIR"] = str(train_command.folder / "cache")
     said = sentence(train_command("trainer=cpu", "logger=csv_logger", "source.download=false", tiny=False))
-    assert "diffplan-data fetch maze2d-umaze-v1" in said
-    assert "diffplan-data generate maze2d-umaze-v1" in said
+    assert "diffplan data fetch maze2d-umaze-v1" in said
+    assert "diffplan data generate maze2d-umaze-v1" in said
     assert "source=maze2d_source" in said
 
 
@@ -99,7 +99,7 @@ def test_unreachable_d4rl_data_names_the_commands_that_get_it(train_command):
         "D4RL_DATASET_DIR": str(train_command.folder / "cache"),
     }
     said = sentence(train_command("trainer=cpu", "logger=csv_logger", tiny=False))
-    assert "diffplan-data generate maze2d-umaze-v1" in said
+    assert "diffplan data generate maze2d-umaze-v1" in said
     assert "source=maze2d_source" in said
 
 

@@ -1,33 +1,38 @@
 """Makes one locomotion data set of D4RL's kinds."""
 
+import logging
+import time
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from rich.progress import Progress
 
-from diffplan.data.collect.collected_file import verify_collected_file, write_collected_file
+from diffplan.data.collect.episode_recorder import EpisodeRecorder, Rows, episode_returns, join
 from diffplan.data.collect.locomotion_recipe import LocomotionRecipe
-from diffplan.data.collect.sac_milestone import SacMilestone
-from diffplan.data.collect.sac_training import SacTraining
-from diffplan.data.collect.squashed_gaussian_policy import SquashedGaussianPolicy
-from diffplan.data.collect.uniform_policy import UniformPolicy
-from diffplan.env.episode_recorder import EpisodeRecorder, Policy, Rows, episode_returns, join
+from diffplan.data.collect.policies import Policy, SquashedGaussianPolicy, UniformPolicy
+from diffplan.data.collect.sac_training import Milestone, SacTraining
+from diffplan.data.source.d4rl_file import file_sha256, read_metadata, verify_written_file, write_d4rl_file
 from diffplan.env.make_env import env_version, make_env
 from diffplan.env.score import normalized_score
 from diffplan.errors import ConfigError, DataError, TaskMismatchError
 
-_STREAMS = {"random": 10, "medium": 11, "expert": 12}  # of random numbers; those of the training are below 10
+logger = logging.getLogger(__name__)
+
+_STREAMS = {"random": 10, "medium": 11, "expert": 12}  # Streams of random numbers; those of a training are below 10.
+_PROGRESS_SECONDS = 30.0
+
+Facts = dict[str, str | int | float]
 
 
 class LocomotionCollection:
-    """Trains what is not trained yet, plays it, and writes a D4RL-format file once.
+    """Trains the missing policies, plays them, and writes a file in D4RL's layout.
 
-    The file goes into the folder ``collected`` of ``data_dir``, policies into ``policies/<domain>-v2-seed<seed>``,
-    where the other kinds of set find them.
+    The file goes into the folder ``collected`` of ``data_dir``, and the training into
+    ``policies/<body>-v2-seed<seed>``, where the other kinds of data set find it.
 
     Args:
-        recipe: What to make.
+        recipe: Settings of the data set.
         data_dir: Folder of all data.
     """
 
@@ -37,55 +42,60 @@ class LocomotionCollection:
         self.path = folder / "collected" / recipe.file_name
         self._policy_dir = folder / "policies" / f"{recipe.domain}-v2-seed{recipe.seed}"
 
-    def prepare(self, progress: Progress) -> None:
-        """Makes the file where it is not there yet; goes on with the training that an earlier call began.
-
-        Args:
-            progress: Shows how far it is.
+    def prepare(self) -> None:
+        """Makes the file if it is not there yet. An interrupted training continues.
 
         Raises:
-            ConfigError: Stable-baselines3 is needed and not installed, or another training lies in the folder.
-            DataError: The training never reached medium, a file cannot be written, or one that is there is damaged.
-            TaskMismatchError: A policy that was given does not fit the environment.
+            ConfigError: Stable-baselines3 is needed and not installed, or the folder holds another training.
+            DataError: The training did not reach medium, a file cannot be written, or the existing file is damaged.
+            TaskMismatchError: A given policy does not fit the environment.
         """
         if self.path.exists():
-            verify_collected_file(self.path)
+            verify_written_file(self.path)
             return
         training: SacTraining | None = None
         parts: dict[str, Rows] = {}
-        policies: dict[str, Policy] = {}
-        facts: dict[str, str | int | float] = {}
+        facts: Facts = {}
         for part in self.recipe.parts:
             if part == "random":
-                policies[part] = UniformPolicy(self.recipe.entry.action_dim)
+                parts[part] = self._play(part, UniformPolicy(self.recipe.entry.action_dim))
                 continue
             if part in self.recipe.policy_paths:
-                policies[part] = self._given_policy(part)
+                parts[part] = self._play(part, self._given_policy(part))
                 continue
-            training = training or SacTraining(self.recipe.settings, self._policy_dir)
-            milestone = self._milestone(training, part, progress)
+            training = training or SacTraining(self.recipe, self._policy_dir)
+            milestone = self._milestone(training, part)
             facts |= {f"{part}/step": milestone.step, f"{part}/evaluation_score": milestone.normalized_score}
-            if part == "replay":
-                parts[part] = training.archive.rows(milestone)
-            else:
-                policies[part] = training.archive.policy(milestone)
-        parts |= {part: self._play(part, policy, progress) for part, policy in policies.items()}
-        versions = training.archive.versions if training is not None else {}
-        write_collected_file(self.path, join(list(parts.values())), self._metadata(parts, facts, versions))
+            is_replay = part == "replay"
+            parts[part] = training.rows(milestone) if is_replay else self._play(part, training.policy(milestone))
+        versions = training.versions if training is not None else {}
+        write_d4rl_file(self.path, join(list(parts.values())), self._metadata(parts, facts, versions))
 
-    def _milestone(self, training: SacTraining, part: str, progress: Progress) -> SacMilestone:
-        asked = self.recipe.score_at_medium
+    def summary(self) -> list[str]:
+        """Returns lines about the file: what it holds and how to train on it."""
+        said = read_metadata(self.path)
+        return [
+            f"{self.recipe.name}: {said['num_transitions']:,} collected rows in {self.path}, "
+            f"SHA-256 {file_sha256(self.path)}.",
+            f"{said['num_episodes']:,} episodes, return {said['return_mean']:,.1f} +- {said['return_std']:,.1f} "
+            f"({said['return_min']:,.1f} to {said['return_max']:,.1f}), D4RL-normalised "
+            f"{said['normalized_score_mean']:.1f}.",
+            f"Train on it with: diffplan-train task={self.recipe.name} source.path={self.path}",
+        ]
 
-        def is_medium(milestone: SacMilestone) -> bool:
-            return part != "expert" and milestone.normalized_score >= asked
+    def _milestone(self, training: SacTraining, part: str) -> Milestone:
+        needed = self.recipe.score_at_medium
 
-        milestone = training.run(is_medium, self.recipe.train_steps, progress)
+        def is_medium(milestone: Milestone) -> bool:
+            return part != "expert" and milestone.normalized_score >= needed
+
+        milestone = training.run(is_medium)
         if part == "expert" or is_medium(milestone):
             return milestone
-        best = max(known.normalized_score for known in training.archive.milestones if known.step <= milestone.step)
+        best = max(known.normalized_score for known in training.milestones if known.step <= milestone.step)
         raise DataError(
-            f"The policy scored {best:.1f} at best in {milestone.step:,} steps, but medium asks for {asked:g}; train "
-            "longer with --train-steps, ask for less with --medium-score, or take another --seed."
+            f"The policy scored {best:.1f} at best in {milestone.step:,} steps, but medium needs {needed:g}; train "
+            "longer with --train-steps, lower --medium-score, or choose another --seed."
         )
 
     def _given_policy(self, part: str) -> SquashedGaussianPolicy:
@@ -99,27 +109,29 @@ class LocomotionCollection:
             )
         return policy
 
-    def _play(self, part: str, policy: Policy, progress: Progress) -> Rows:
-        """Plays whole episodes as long as they fit."""
+    def _play(self, part: str, policy: Policy) -> Rows:
+        """Plays complete episodes as long as they fit."""
         limit = self.recipe.rows_per_part[self.recipe.parts.index(part)]
         recorder = EpisodeRecorder(make_env(self.recipe.env_id))
-        task = progress.add_task(f"Playing {part}", total=limit)
         episodes = list[Rows]()
-        num_rows = 0
+        num_rows, begin = 0, time.monotonic()
+        reported = begin
         while num_rows < limit:
             seed = np.random.SeedSequence([self.recipe.seed, _STREAMS[part], len(episodes)])
             episodes.append(recorder.play(policy, seed))
             num_rows += len(episodes[-1]["rewards"])
-            progress.update(task, completed=num_rows)
-        progress.remove_task(task)
-        recorder.env.close()
+            now = time.monotonic()
+            if now - reported > _PROGRESS_SECONDS and num_rows < limit:
+                reported, left = now, timedelta(seconds=round((now - begin) / num_rows * (limit - num_rows)))
+                logger.info(f"Playing {part}: {num_rows:,} of {limit:,} rows, {left} left")
+        recorder.close()
         if num_rows > limit:
             episodes.pop()
         if not episodes:
             raise ConfigError(f"--rows leaves {limit} to the {part} policy, but its first episode took {num_rows}.")
         return join(episodes)
 
-    def _statistics(self, rows: Rows) -> dict[str, str | int | float]:
+    def _statistics(self, rows: Rows) -> Facts:
         returns = episode_returns(rows).astype(np.float64)
         entry = self.recipe.entry
         scores = normalized_score(returns, entry.reference_min, entry.reference_max)
@@ -133,11 +145,9 @@ class LocomotionCollection:
             "normalized_score_mean": float(scores.mean()),
         }
 
-    def _metadata(
-        self, parts: dict[str, Rows], facts: dict[str, str | int | float], training_versions: dict[str, str]
-    ) -> dict[str, str | int | float]:
-        values: dict[str, str | int | float] = {
-            "generator": "diffplan-data collect, policies trained or given here; not D4RL's own data",
+    def _metadata(self, parts: dict[str, Rows], facts: Facts, training_versions: dict[str, str]) -> Facts:
+        values: Facts = {
+            "generator": "diffplan data collect, policies trained or given here; not D4RL's own data",
             **self.recipe.metadata(),
             **self._statistics(join(list(parts.values()))),
             **facts,

@@ -1,4 +1,4 @@
-"""What a locomotion data set of D4RL's kinds is made of."""
+"""Settings of a locomotion data set of one of D4RL's kinds."""
 
 import hashlib
 import json
@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from diffplan.data.catalog import CatalogEntry, dataset
-from diffplan.data.collect.sac_settings import SacSettings
 from diffplan.data.source.d4rl_file import file_sha256
 from diffplan.errors import ConfigError
 
-# Raise it when the same settings come to give other rows: it is part of every file's name and metadata.
-_VERSION = 1
-# Mean scores of D4RL's medium sets; for the ant a third of its reference, which is D4RL's rule of thumb.
+# Part of every file's name and metadata. Increase it when a change makes the same settings give other rows.
+_VERSION = 2
+# Mean scores of D4RL's medium sets. For the ant, D4RL's rule of thumb: a third of the reference.
 MEDIUM_SCORES = {"hopper": 44.0, "walker2d": 62.0, "halfcheetah": 41.0, "ant": 33.0}
 _PARTS = {
     "random": ("random",),
@@ -26,32 +25,37 @@ _PARTS = {
 _NAME = re.compile(rf"({'|'.join(MEDIUM_SCORES)})-({'|'.join(_PARTS)})-v2")
 
 
+_TRAINING_NUMBERS = ("hidden_width", "batch_size", "learning_starts", "evaluate_every", "evaluation_episodes")
+
+
 @dataclass(frozen=True)
 class LocomotionRecipe:
-    """One locomotion data set made by D4RL's protocol; the same recipe gives the same rows on one machine.
+    """One locomotion data set made by D4RL's protocol. The same recipe gives the same rows on one machine.
 
-    SAC is trained from scratch. ``medium`` is the first policy whose score reaches ``medium_score``, ``medium-replay``
-    everything the training played until then, ``expert`` the policy at the end, ``medium-expert`` half of each, and
-    ``random`` draws actions uniformly. Policies act stochastically; whole episodes are kept.
+    SAC is trained from scratch. ``medium`` is the first policy whose score reaches ``medium_score``. ``medium-replay``
+    is everything that the training played until then. ``expert`` is the policy at the end of the training.
+    ``medium-expert`` is half medium and half expert. ``random`` draws actions uniformly. Policies act stochastically,
+    and only complete episodes are kept.
 
     Attributes:
         name: D4RL id, for instance ``hopper-medium-expert-v2``.
-        num_transitions: Most rows to collect, an episode that does not fit is left out; D4RL's 1,000,000 per policy
-            if None. Must be None for ``medium-replay``, whose length the training decides.
-        medium_score: D4RL-normalised score at which the training passes medium; the domain's if None.
-        policy_paths: Policies saved by stable-baselines3 to play instead of trained ones, by part (``medium``,
-            ``expert``).
-        seed: Seeds training and collection.
-        train_steps: Environment steps of the training.
-        hidden_width: As in ``SacSettings``, like all below.
-        batch_size: Same.
-        learning_starts: Same.
-        evaluate_every: Same.
-        evaluation_episodes: Same.
+        num_transitions: Maximum number of rows; an episode that does not fit is left out. If None, D4RL's 1,000,000 per
+            policy. Must be None for ``medium-replay``, whose length the training decides.
+        medium_score: D4RL-normalised score at which the policy is medium. If None, that of the body.
+        policy_paths: Files of policies that stable-baselines3 saved, by part (``medium``, ``expert``). They are played
+            instead of trained ones.
+        seed: Seed of training and collection.
+        train_steps: Environment steps of the training, after which the policy is the expert. A longer training
+            continues a shorter one.
+        hidden_width: Units of each of the two hidden layers.
+        batch_size: Transitions in a gradient step. There is one gradient step per environment step.
+        learning_starts: Steps with random actions before the first gradient step.
+        evaluate_every: Steps between two milestones, at which the policy is evaluated and everything is saved.
+        evaluation_episodes: Episodes in an evaluation.
 
     Raises:
-        ConfigError: An unknown name, a number out of range, or settings that exclude each other.
-        DataError: A policy's file cannot be read.
+        ConfigError: The name is unknown, a number is out of range, or settings exclude each other.
+        DataError: The file of a policy cannot be read.
 
     Reference: Fu et al., "D4RL: Datasets for Deep Data-Driven Reinforcement Learning", section 5.2.
     """
@@ -75,83 +79,77 @@ class LocomotionRecipe:
             )
         if self.kind == "medium-replay" and (self.num_transitions is not None or self.policy_paths):
             raise ConfigError(
-                "medium-replay is what the training played until medium, whole: it takes neither --rows nor --policy "
-                "(source.num_transitions uses only a part)."
+                "medium-replay is everything that the training played until medium, so it takes neither --rows nor "
+                "--policy; source.num_transitions uses only a part of the file."
             )
         if self.num_transitions is not None and self.num_transitions < len(self.parts):
             raise ConfigError(f"--rows must be at least {len(self.parts)}, got {self.num_transitions}.")
-        if self.train_steps < 1:
-            raise ConfigError(f"--train-steps must be at least 1, got {self.train_steps}.")
+        if self.seed < 0:
+            raise ConfigError(f"--seed must be at least 0, got {self.seed}.")
+        for key in ("train_steps", *_TRAINING_NUMBERS):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"--{key.replace('_', '-')} must be at least 1, got {getattr(self, key)}.")
         strange = sorted(set(self.policy_paths) - (set(self.parts) - {"random"}))
         if strange:
             raise ConfigError(f"--policy gives the part '{strange[0]}', which {self.name} does not take from a policy.")
-        _ = self.settings  # raises where a number is out of range
 
     @property
     def domain(self) -> str:
-        """Which body walks."""
+        """Name of the body."""
         return self.name.split("-")[0]
 
     @property
     def kind(self) -> str:
-        """Which of D4RL's kinds of set it is."""
+        """D4RL's kind of data set, for instance ``medium-expert``."""
         return self.name.removeprefix(f"{self.domain}-").removesuffix("-v2")
 
     @property
     def env_id(self) -> str:
-        """Environment of all kinds of one domain."""
+        """Environment, the same for all kinds of one body."""
         return f"{self.domain}-medium-v2"
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What the set is put together from, in the file's order."""
+        """Parts of the data set in the order of the file."""
         return _PARTS[self.kind]
 
     @property
     def rows_per_part(self) -> tuple[int, ...]:
-        """Most rows of each part that is played."""
+        """Maximum number of rows of each part that is played."""
         rows = self.num_transitions if self.num_transitions is not None else 1_000_000 * len(self.parts)
         return (rows,) if len(self.parts) == 1 else (rows // 2, rows - rows // 2)
 
     @property
     def score_at_medium(self) -> float:
-        """D4RL-normalised score at which the training passes medium."""
+        """D4RL-normalised score at which the policy is medium."""
         return MEDIUM_SCORES[self.domain] if self.medium_score is None else self.medium_score
 
     @property
     def entry(self) -> CatalogEntry:
-        """The published set of the same name."""
+        """The published data set of the same name."""
         return dataset(self.name)
 
     @property
-    def settings(self) -> SacSettings:
-        """Settings of the training."""
-        return SacSettings(
-            env_id=self.env_id,
-            seed=self.seed,
-            hidden_width=self.hidden_width,
-            batch_size=self.batch_size,
-            learning_starts=self.learning_starts,
-            evaluate_every=self.evaluate_every,
-            evaluation_episodes=self.evaluation_episodes,
-        )
-
-    @property
     def file_name(self) -> str:
-        """A name that no other recipe has, and none of D4RL's files."""
+        """File name that no other recipe and no file of D4RL has."""
         digest = hashlib.sha256(json.dumps(self.metadata(), sort_keys=True).encode()).hexdigest()
         rows = "" if self.kind == "medium-replay" else f"-{sum(self.rows_per_part)}"
         return f"{self.name}-collected-seed{self.seed}{rows}-{digest[:6]}.hdf5"
 
+    def training_settings(self) -> dict[str, str | int]:
+        """Returns the settings that decide how the training goes. How long it lasts is not one of them."""
+        numbers = {key: getattr(self, key) for key in _TRAINING_NUMBERS}
+        return {"protocol_version": _VERSION, "env_id": self.env_id, "seed": self.seed, **numbers}
+
     def metadata(self) -> dict[str, str | int | float]:
-        """The settings that decide the rows; nothing in it depends on when or where the file is made."""
+        """Returns the settings that decide the rows. They do not depend on when or where the file is made."""
         values: dict[str, str | int | float] = {"protocol": "D4RL locomotion", "protocol_version": _VERSION}
         values |= {"name": self.name, "seed": self.seed}
         if self.kind != "medium-replay":
             values["max_transitions"] = sum(self.rows_per_part)
         trained = set(self.parts) - set(self.policy_paths) - {"random"}
         if trained:
-            values |= {f"training/{key}": value for key, value in self.settings.values().items()}
+            values |= {f"training/{key}": value for key, value in self.training_settings().items()}
             values["training/algorithm"] = "SAC of stable-baselines3"
         if "expert" in trained:
             values["training/train_steps"] = self.train_steps

@@ -1,142 +1,292 @@
-"""Trains a locomotion policy from scratch, as far as a data set needs it."""
+"""Trains a locomotion policy from scratch with stable-baselines3's SAC, for as long as a data set needs it."""
 
-from collections.abc import Callable
+import io
+import json
+import logging
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from filelock import AcquireReturnProxy, FileLock, Timeout
-from rich.progress import Progress
+import torch
+from jaxtyping import Float32, Shaped
 
 from diffplan.data.catalog import dataset
-from diffplan.data.collect.sac_archive import SacArchive
-from diffplan.data.collect.sac_learner import SacLearner, private_random_state
-from diffplan.data.collect.sac_milestone import SacMilestone
-from diffplan.data.collect.sac_settings import SacSettings
-from diffplan.data.collect.squashed_gaussian_policy import SquashedGaussianPolicy
-from diffplan.env.episode_recorder import EpisodeRecorder, Policy, Row, Rows, episode_returns, join
+from diffplan.data.collect.episode_recorder import EpisodeRecorder, Rows, episode_returns, join
+from diffplan.data.collect.locomotion_recipe import LocomotionRecipe
+from diffplan.data.collect.policies import SquashedGaussianPolicy
 from diffplan.env.make_env import make_env
 from diffplan.env.score import normalized_score
-from diffplan.errors import DataError
+from diffplan.errors import ConfigError, DataError
+from diffplan.files import exclusive, write_file
 
-# Streams of random numbers that have nothing to do with each other.
-_EPISODE, _LEARNER, _EVALUATION = 0, 1, 2
+if TYPE_CHECKING:
+    from stable_baselines3 import SAC
+
+logger = logging.getLogger(__name__)
+
+_BUFFER_ROWS = 1_000_000
+# Independent streams of random numbers.
+_TRAINING, _EVALUATION = 1, 2
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """One evaluation during a training.
+
+    Attributes:
+        step: Environment steps so far.
+        return_mean: Mean return of the stochastic policy over the episodes of the evaluation.
+        return_std: Standard deviation of these returns.
+        normalized_score: ``return_mean`` on D4RL's scale: 0 for a random policy, 100 for D4RL's reference.
+    """
+
+    step: int
+    return_mean: float
+    return_std: float
+    normalized_score: float
 
 
 class SacTraining:
-    """One training per environment and seed, shared by all kinds of data set and continued where one needs more.
+    """One training per environment and seed. All kinds of data sets share it and continue it if they need more.
 
-    Everything random is seeded anew at the start of each episode, and milestones fall on ends of episodes: a training
-    that was killed repeats what it did since the last milestone and ends with the same numbers.
+    ``SAC.learn`` trains from one milestone to the next. A milestone is the first end of an episode after every
+    ``evaluate_every`` steps: the policy is evaluated, everything is saved, and all random numbers are seeded again. An
+    interrupted training therefore repeats the steps since its last milestone and ends with the same numbers.
+
+    The folder holds ``training.json`` (settings, versions and milestones), for every milestone ``policy-<step>.npz``
+    (weights of the actor) and ``rows-<step>.npz`` (the steps since the milestone before), and for the last milestone
+    ``sac-<step>.zip``, which stable-baselines3 saved. The rows also fill the replay buffer when a training resumes. The
+    json is written last, and files that it does not name are ignored. Nothing in the folder is ever unpickled.
 
     Args:
-        settings: Of the training.
-        folder: Where its archive lies.
+        recipe: Settings of the training.
+        folder: Folder of the training. It need not exist.
 
     Raises:
-        ConfigError: A training with other settings lies there.
+        ConfigError: The folder holds a training with other settings.
+        DataError: The folder is damaged.
     """
 
-    def __init__(self, settings: SacSettings, folder: Path) -> None:
-        self.settings = settings
-        self.archive = SacArchive(folder, settings)
+    def __init__(self, recipe: LocomotionRecipe, folder: Path) -> None:
+        self.recipe = recipe
+        self.folder = folder
+        self.milestones: tuple[Milestone, ...] = ()
+        self.versions: dict[str, str] = {}
+        self._read()
 
-    def run(self, is_enough: Callable[[SacMilestone], bool], num_steps: int, progress: Progress) -> SacMilestone:
-        """Trains until a milestone is enough; returns at once if one in the archive is.
+    def run(self, is_enough: Callable[[Milestone], bool]) -> Milestone:
+        """Trains until a milestone is enough. Returns at once if an earlier milestone is.
 
         Args:
-            is_enough: Asked about every milestone in turn.
-            num_steps: Steps after which the training stops if none is.
-            progress: Shows how far it is.
+            is_enough: Called with every milestone.
 
         Returns:
-            The first milestone that is enough; else the first after ``num_steps``.
+            The first milestone that is enough, or else the first one after ``recipe.train_steps``.
 
         Raises:
             ConfigError: Stable-baselines3 is needed and not installed.
-            DataError: The archive is damaged or cannot be written.
+            DataError: The folder is damaged or cannot be written.
         """
 
-        def find() -> SacMilestone | None:
-            ends = (known for known in self.archive.milestones if is_enough(known) or known.step >= num_steps)
+        def find() -> Milestone | None:
+            ends = (known for known in self.milestones if is_enough(known) or known.step >= self.recipe.train_steps)
             return next(ends, None)
 
-        found = find()
-        if found is not None:
+        if (found := find()) is not None:
             return found
         try:
-            self.archive.folder.mkdir(parents=True, exist_ok=True)
-            lock = self._lock(progress)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with exclusive(self.folder / "training.json", "training in"):
+                self._read()  # Another process may have trained in the meantime.
+                while (found := find()) is None:
+                    self._train(find)
+            return found
         except OSError as error:
-            raise DataError(f"{self.archive.folder} cannot be written: {error.strerror}; set --data-dir.") from error
-        with lock, private_random_state():
-            self.archive.reload()  # another process may have trained while this one waited
-            found = find()
-            return found if found is not None else self._train(find, num_steps, progress)
+            raise DataError(f"{self.folder} cannot be written: {error.strerror or error}; set --data-dir.") from error
 
-    def _lock(self, progress: Progress) -> AcquireReturnProxy:
-        lock = FileLock(self.archive.folder / ".lock")
+    def policy(self, milestone: Milestone) -> SquashedGaussianPolicy:
+        """Returns the policy at a milestone.
+
+        Raises:
+            DataError: Its file is missing or damaged.
+        """
+        path = self._path("policy", milestone.step)
+        return SquashedGaussianPolicy(self._unpacked(path), str(path))
+
+    def rows(self, last: Milestone) -> Rows:
+        """Returns all steps up to a milestone, in order.
+
+        Raises:
+            DataError: A file is missing or damaged.
+        """
+        steps = [milestone.step for milestone in self.milestones if milestone.step <= last.step]
+        return join([self._unpacked(self._path("rows", step)) for step in steps])
+
+    def _train(self, find: Callable[[], Milestone | None]) -> None:
+        """Trains from the last milestone until ``find`` finds one."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # Another number would give other rounding errors.
+        env, judge = (EpisodeRecorder(make_env(self.recipe.env_id)) for _ in range(2))
         try:
-            return lock.acquire(timeout=0)
-        except Timeout:
-            progress.console.print(f"Another process trains in {self.archive.folder}; waiting for it.", highlight=False)
-            return lock.acquire()
+            sac = self._sac(env)
+            every, start, begin = self.recipe.evaluate_every, sac.num_timesteps, time.monotonic()
+            while find() is None:
+                # The seed decides everything until the next milestone, beginning with the reset that set_env asks for.
+                sac.set_random_seed(int(self._seed(_TRAINING, sac.num_timesteps).generate_state(1)[0]))
+                sac.set_env(sac.get_env())
+                sac.learn(every - sac.num_timesteps % every, reset_num_timesteps=False, log_interval=None)
+                milestone = self._evaluate(sac, judge)
+                self._save(milestone, sac, env.take())
+                seconds = (time.monotonic() - begin) / (milestone.step - start)
+                left = timedelta(seconds=round(seconds * max(self.recipe.train_steps - milestone.step, 0)))
+                logger.info(
+                    f"{milestone.step:,} of at most {self.recipe.train_steps:,} steps: return "
+                    f"{milestone.return_mean:,.0f} +- {milestone.return_std:,.0f}, D4RL-normalised "
+                    f"{milestone.normalized_score:.1f}, at most {left} left"
+                )
+        finally:
+            env.close()
+            judge.close()
+            torch.set_num_threads(threads)
 
-    def _train(self, find: Callable[[], SacMilestone | None], num_steps: int, progress: Progress) -> SacMilestone:
-        learner = SacLearner(self.settings)
-        step, episode = self._restore(learner)
-        recorder = EpisodeRecorder(make_env(self.settings.env_id))
-        evaluator = EpisodeRecorder(make_env(self.settings.env_id))
-        task = progress.add_task(f"Training SAC in {self.settings.env_id}", total=num_steps, completed=step)
-        found, rows = None, list[Rows]()
-        start = step
-        while found is None:
-            learner.reseed(self._seed(_LEARNER, episode))
+    def _sac(self, env: EpisodeRecorder) -> "SAC":
+        """Builds the algorithm and brings it to the last milestone."""
+        try:
+            from stable_baselines3 import SAC
+            from stable_baselines3.common.logger import Logger
+        except ImportError as error:
+            raise ConfigError(
+                "Training policies needs the package stable-baselines3; install it with "
+                "`pip install diffplan[collect]`."
+            ) from error
+        sac = SAC(
+            "MlpPolicy",
+            env,
+            buffer_size=_BUFFER_ROWS,
+            batch_size=self.recipe.batch_size,
+            learning_starts=self.recipe.learning_starts,
+            # One gradient step per environment step, taken after each episode, so that a milestone is at its end.
+            train_freq=(1, "episode"),
+            gradient_steps=-1,
+            policy_kwargs={"net_arch": [self.recipe.hidden_width] * 2},
+            seed=self.recipe.seed,
+            device="cpu",
+        )
+        sac.set_logger(Logger(None, []))
 
-            def on_step(row: Row) -> None:
-                learner.learn(row)
-                progress.advance(task)
+        def log_probability(
+            observation: Float32[np.ndarray, " observation"], action: Float32[np.ndarray, " action"]
+        ) -> float:
+            if sac.num_timesteps < sac.learning_starts:
+                return -len(action) * float(np.log(2.0))
+            with torch.no_grad():
+                mean, log_std, _ = sac.actor.get_action_dist_params(torch.from_numpy(observation[None]))
+                distribution = sac.actor.action_dist.proba_distribution(mean, log_std)
+                return float(distribution.log_prob(torch.from_numpy(action[None])))
 
-            rows.append(recorder.play(learner, self._seed(_EPISODE, episode), on_step))
-            step, episode = step + len(rows[-1]["rewards"]), episode + 1
-            if step // self.settings.evaluate_every == start // self.settings.evaluate_every:
-                continue
-            milestone = self._evaluate(evaluator, SquashedGaussianPolicy(learner.actor(), "SAC"), step, episode)
-            self.archive.save(milestone, learner.actor(), learner.state(), join(rows), training_versions())
-            progress.console.print(
-                f"{step:,} steps: return {milestone.return_mean:,.0f} +- {milestone.return_std:,.0f}, "
-                f"D4RL-normalised {milestone.normalized_score:.1f}",
-                highlight=False,
-            )
-            found, rows, start = find(), [], step
-        progress.remove_task(task)
-        recorder.env.close()
-        evaluator.env.close()
-        return found
+        env.log_probability = log_probability
+        if self.milestones:
+            self._restore(sac)
+        return sac
 
-    def _restore(self, learner: SacLearner) -> tuple[int, int]:
-        """Brings the learner to the last milestone; returns its step and episode."""
-        if not self.archive.milestones:
-            return 0, 0
-        last = self.archive.milestones[-1]
-        rows = self.archive.rows(last)
-        for index in range(last.step):
-            learner.remember({key: array[index] for key, array in rows.items()})
-        learner.load_state(self.archive.learner())
-        return last.step, last.episode
+    def _restore(self, sac: "SAC") -> None:
+        from stable_baselines3.common.save_util import load_from_zip_file
 
-    def _evaluate(self, recorder: EpisodeRecorder, policy: Policy, step: int, episode: int) -> SacMilestone:
-        seeds = self._seed(_EVALUATION, step).spawn(self.settings.evaluation_episodes)
-        returns = np.concatenate([episode_returns(recorder.play(policy, seed)) for seed in seeds]).astype(np.float64)
-        entry = dataset(self.settings.env_id)
+        path = self._path("sac", self.milestones[-1].step)
+        try:
+            # Without load_data, the library reads tensors only and unpickles nothing.
+            _, parameters, variables = load_from_zip_file(path, load_data=False, device="cpu")
+            sac.set_parameters(parameters, exact_match=True, device="cpu")
+            sac.log_ent_coef.data.copy_(variables["log_ent_coef"])
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            raise self._damaged(path) from error
+        sac.num_timesteps = self.milestones[-1].step
+        buffer, rows = sac.replay_buffer, self.rows(self.milestones[-1])
+        places = np.arange(sac.num_timesteps)[-_BUFFER_ROWS:] % _BUFFER_ROWS
+        columns = {key: rows[key] for key in ("observations", "next_observations", "actions", "rewards", "timeouts")}
+        for key, values in {**columns, "dones": rows["terminals"] | rows["timeouts"]}.items():
+            getattr(buffer, key)[places, 0] = values[-_BUFFER_ROWS:]
+        buffer.pos, buffer.full = sac.num_timesteps % _BUFFER_ROWS, sac.num_timesteps >= _BUFFER_ROWS
+
+    def _evaluate(self, sac: "SAC", judge: EpisodeRecorder) -> Milestone:
+        policy = SquashedGaussianPolicy(_actor(sac), "SAC")
+        seeds = self._seed(_EVALUATION, sac.num_timesteps).spawn(self.recipe.evaluation_episodes)
+        returns = np.concatenate([episode_returns(judge.play(policy, seed)) for seed in seeds]).astype(np.float64)
+        entry = dataset(self.recipe.env_id)
         scores = normalized_score(returns, entry.reference_min, entry.reference_max)
-        return SacMilestone(step, episode, float(returns.mean()), float(returns.std()), float(scores.mean()))
+        return Milestone(sac.num_timesteps, float(returns.mean()), float(returns.std()), float(scores.mean()))
 
-    def _seed(self, stream: int, index: int) -> np.random.SeedSequence:
-        return np.random.SeedSequence([self.settings.seed, stream, index])
+    def _save(self, milestone: Milestone, sac: "SAC", rows: Rows) -> None:
+        saved = io.BytesIO()
+        sac.save(saved)
+        write_file(self._path("policy", milestone.step), _packed(_actor(sac)))
+        write_file(self._path("rows", milestone.step), _packed(rows))
+        write_file(self._path("sac", milestone.step), saved.getvalue())
+        before, self.milestones = self.milestones, (*self.milestones, milestone)
+        for name in ("stable-baselines3", "torch", "gymnasium", "mujoco", "numpy", "diffplan"):
+            # A training that was continued after an update names every version that had a part in it.
+            known = self.versions.get(name, version(name)).split(", ")
+            self.versions[name] = ", ".join(dict.fromkeys([*known, version(name)]))
+        content = {
+            "settings": self.recipe.training_settings(),
+            "versions": self.versions,
+            "milestones": [asdict(known) for known in self.milestones],
+        }
+        write_file(self.folder / "training.json", (json.dumps(content, indent=1) + "\n").encode())
+        for old in before:
+            self._path("sac", old.step).unlink(missing_ok=True)
+
+    def _read(self) -> None:
+        path = self.folder / "training.json"
+        if not path.exists():
+            return
+        try:
+            content = json.loads(path.read_bytes())
+            settings = dict(content["settings"])
+            asked = self.recipe.training_settings()
+            different = sorted(name for name in asked | settings if asked.get(name) != settings.get(name))
+            if not different:
+                self.milestones = tuple(Milestone(**milestone) for milestone in content["milestones"])
+                self.versions = dict(content["versions"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise self._damaged(path) from error
+        if different:
+            name = different[0]
+            raise ConfigError(
+                f"{self.folder} holds a training with {name}={settings.get(name)}, but {name}={asked.get(name)} was "
+                "requested; choose another --seed or --data-dir, or move the folder away."
+            )
+
+    def _seed(self, stream: int, step: int) -> np.random.SeedSequence:
+        return np.random.SeedSequence([self.recipe.seed, stream, step])
+
+    def _path(self, kind: str, step: int) -> Path:
+        return self.folder / f"{kind}-{step:08d}.{'zip' if kind == 'sac' else 'npz'}"
+
+    def _unpacked(self, path: Path) -> Rows:
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            raise self._damaged(path) from error
+
+    def _damaged(self, path: Path) -> DataError:
+        return DataError(f"{path} is missing or damaged; move {self.folder} away to train from scratch.")
 
 
-def training_versions() -> dict[str, str]:
-    """Versions of the libraries that have a part in what a training gives."""
-    names = ("stable-baselines3", "torch", "gymnasium", "mujoco", "numpy", "diffplan")
-    return {name: version(name) for name in names}
+def _actor(sac: "SAC") -> dict[str, Float32[np.ndarray, "..."]]:
+    """Returns a copy of the weights of the policy."""
+    state = sac.policy.state_dict()
+    return {name: tensor.numpy().copy() for name, tensor in state.items() if name.startswith("actor.")}
+
+
+def _packed(arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **dict(arrays))
+    return buffer.getvalue()

@@ -188,7 +188,7 @@ def _remedy(path: Path) -> str:
     """Says what to do about a broken file. Only a published file is certain to be available again."""
     published = [entry.name for entry in catalog().values() if entry.file_name == path.name]
     if published:
-        return f"download it again with `diffplan-data fetch {published[0]} --force`"
+        return f"download it again with `diffplan data fetch {published[0]} --force`"
     return "give the path of another file, or get this one again from where it came"
 
 

@@ -156,13 +156,13 @@ class D4RLSource(AbstractSource):
             return DataNotFoundError(f"D4RL publishes no data set '{self.name}'; {self._other_ways()}; {known}")
         return DataNotFoundError(
             f"{entry.file_name} of '{self.name}' is neither in {cache_dir()} nor in {self.data_dir}; download it with "
-            f"`diffplan-data fetch {self.name}`, {self._other_ways()}."
+            f"`diffplan data fetch {self.name}`, {self._other_ways()}."
         )
 
     def _other_ways(self) -> str:
         regenerate = ""
         if self.name.startswith("maze2d-"):
             regenerate = (
-                f"regenerate it with `diffplan-data generate {self.name}` and train with source=maze2d_source, "
+                f"regenerate it with `diffplan data generate {self.name}` and train with source=maze2d_source, "
             )
         return f"{regenerate}{'or ' if regenerate else ''}give a file with source.path=<file>"

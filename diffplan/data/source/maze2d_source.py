@@ -103,7 +103,7 @@ class Maze2DSource(AbstractSource):
     def _require_file(self) -> None:
         if not self.path.exists():
             raise DataNotFoundError(
-                f"{self.path} has not been generated yet; run `diffplan-data generate {self.recipe.name}` first."
+                f"{self.path} has not been generated yet; run `diffplan data generate {self.recipe.name}` first."
             )
 
     def _generate(self) -> None:

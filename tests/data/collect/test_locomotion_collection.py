@@ -2,13 +2,11 @@ import sys
 
 import numpy as np
 import pytest
-from rich.console import Console
-from rich.progress import Progress
 from stable_baselines3 import SAC
 
 from diffplan.data.collect.locomotion_collection import LocomotionCollection
 from diffplan.data.collect.locomotion_recipe import LocomotionRecipe
-from diffplan.data.collect.sac_archive import SacArchive
+from diffplan.data.collect.sac_training import SacTraining
 from diffplan.data.source.d4rl_file import list_arrays, read_d4rl_file, read_metadata
 from diffplan.data.source.d4rl_source import D4RLSource
 from diffplan.env.make_env import make_env
@@ -26,13 +24,9 @@ TINY = {
 }
 
 
-def quiet() -> Progress:
-    return Progress(console=Console(quiet=True), disable=True)
-
-
 def collected(name, folder, **arguments) -> LocomotionCollection:
     collection = LocomotionCollection(LocomotionRecipe(name, **{**TINY, **arguments}), str(folder))
-    collection.prepare(quiet())
+    collection.prepare()
     return collection
 
 
@@ -77,8 +71,8 @@ def test_every_kind_has_d4rls_arrays_and_says_that_it_is_not_d4rls(folder, kind)
 
 def test_medium_replay_is_what_was_played_until_medium(folder):
     collection = collected("hopper-medium-replay-v2", folder)
-    archive = SacArchive(folder / "policies" / "hopper-v2-seed0", collection.recipe.settings)
-    rows = archive.rows(archive.milestones[0])
+    training = SacTraining(collection.recipe, folder / "policies" / "hopper-v2-seed0")
+    rows = training.rows(training.milestones[0])
     np.testing.assert_array_equal(read_d4rl_file(collection.path).observations, rows["observations"])
     assert read_metadata(collection.path)["replay/step"] == len(rows["rewards"])
 
@@ -102,12 +96,12 @@ def test_a_file_that_is_there_is_not_made_again(folder, monkeypatch):
     collection = collected("hopper-expert-v2", folder, num_transitions=100)
     before = collection.path.stat()
     monkeypatch.setitem(sys.modules, "stable_baselines3", None)
-    collection.prepare(quiet())
+    collection.prepare()
     assert collection.path.stat().st_mtime_ns == before.st_mtime_ns
 
 
 def test_a_training_that_never_reaches_medium_is_reported(folder):
-    with pytest.raises(DataError, match=r"scored .* at best in \d+ steps, but medium asks for 99; train longer with"):
+    with pytest.raises(DataError, match=r"scored .* at best in \d+ steps, but medium needs 99; train longer with"):
         collected("hopper-medium-v2", folder, medium_score=99.0)
     assert not list((folder / "collected").glob("*-1000000-*"))
 

@@ -30,6 +30,8 @@ def test_every_domain_and_kind_has_a_recipe_of_a_published_set(domain, kind):
         ({"name": "hopper-medium-replay-v2", "num_transitions": 5}, "takes neither --rows nor --policy"),
         ({"name": "hopper-medium-v2", "train_steps": 0}, "--train-steps must be at least 1, got 0"),
         ({"name": "hopper-medium-v2", "seed": -1}, "--seed must be at least 0, got -1"),
+        ({"name": "hopper-medium-v2", "hidden_width": 0}, "--hidden-width must be at least 1, got 0"),
+        ({"name": "hopper-medium-v2", "evaluate_every": 0}, "--evaluate-every must be at least 1, got 0"),
         (
             {"name": "hopper-medium-v2", "policy_paths": {"expert": Path("p.zip")}},
             "'expert', which hopper-medium-v2 does not",

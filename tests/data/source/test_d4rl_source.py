@@ -100,7 +100,7 @@ def test_a_missing_file_is_reported_with_the_commands_that_get_it(cache, tmp_pat
     for action in (source.prepare, source.identity, source.episodes):
         with pytest.raises(DataNotFoundError) as caught:
             action()
-        for needed in ("diffplan-data fetch maze2d-umaze-v1", "diffplan-data generate maze2d-umaze-v1", "source.path="):
+        for needed in ("diffplan data fetch maze2d-umaze-v1", "diffplan data generate maze2d-umaze-v1", "source.path="):
             assert needed in str(caught.value)
 
 
@@ -108,7 +108,7 @@ def test_data_that_cannot_be_regenerated_does_not_offer_it(cache):
     with pytest.raises(DataNotFoundError) as caught:
         D4RLSource("hopper-medium-v2", download=False).prepare()
     assert "generate" not in str(caught.value)
-    assert "diffplan-data fetch hopper-medium-v2" in str(caught.value)
+    assert "diffplan data fetch hopper-medium-v2" in str(caught.value)
 
 
 def test_a_name_that_nobody_published_is_reported_without_a_download(cache):
@@ -122,7 +122,7 @@ def test_a_failed_download_names_the_other_ways_and_reads_nothing_else(cache, qu
     write_hdf5(five_episodes, "regenerated/maze2d-umaze-v1-12-seed0.hdf5")
     source = D4RLSource("maze2d-umaze-v1", data_dir=str(cache.parent))
     with pytest.raises(
-        DownloadError, match=r"cannot be downloaded: .*; instead, .*diffplan-data generate maze2d-umaze"
+        DownloadError, match=r"cannot be downloaded: .*; instead, .*diffplan data generate maze2d-umaze"
     ):
         source.prepare()
     with pytest.raises(DataNotFoundError):

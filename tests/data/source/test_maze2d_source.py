@@ -101,7 +101,7 @@ def test_it_is_a_source():
 
 def test_asking_before_preparing_names_the_command(tmp_path):
     source = source_in(tmp_path)
-    with pytest.raises(DataNotFoundError, match="diffplan-data generate maze2d-umaze-v1"):
+    with pytest.raises(DataNotFoundError, match="diffplan data generate maze2d-umaze-v1"):
         source.episodes()
     with pytest.raises(DataNotFoundError):
         source.identity()

@@ -1,3 +1,4 @@
+import pickle
 import zipfile
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 from stable_baselines3 import SAC
 
-from diffplan.data.collect.squashed_gaussian_policy import SquashedGaussianPolicy
+from diffplan.data.collect.policies import SquashedGaussianPolicy, UniformPolicy
 from diffplan.errors import DataError
 
 
@@ -80,6 +81,28 @@ def test_a_zip_with_other_objects_is_refused(tmp_path):
         SquashedGaussianPolicy.from_zip(tmp_path / "other.zip")
 
 
+class Intruder:
+    """Unpickling it writes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.write_text, (self.path, "I was here"))
+
+
+@pytest.mark.parametrize("save", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
+def test_code_in_a_file_is_never_run(tmp_path, save):
+    trace = tmp_path / "trace"
+    save({"actor.mu.weight": Intruder(trace)}, tmp_path / "policy.pth")
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.write(tmp_path / "policy.pth", "policy.pth")
+        archive.writestr("data", "{}")
+    with pytest.raises(DataError, match="is not a policy that stable-baselines3 saved"):
+        SquashedGaussianPolicy.from_zip(tmp_path / "other.zip")
+    assert not trace.exists()
+
+
 @pytest.mark.parametrize("content", [b"", b"no zip"])
 def test_a_file_of_another_kind_is_refused(tmp_path, content):
     (tmp_path / "file.zip").write_bytes(content)
@@ -90,3 +113,14 @@ def test_a_file_of_another_kind_is_refused(tmp_path, content):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"There is no file .*nothing\.zip"):
         SquashedGaussianPolicy.from_zip(tmp_path / "nothing.zip")
+
+
+def test_uniform_actions_are_uniform_and_their_density_is_exact():
+    policy, generator = UniformPolicy(3), np.random.default_rng(0)
+    choices = [policy.sample(np.zeros(11, np.float32), generator) for _ in range(3000)]
+    actions = np.stack([choice.action for choice in choices])
+    assert np.abs(actions).max() <= 1.0
+    # Five standard errors of the mean and of the variance 1/3 of a uniform variable.
+    assert np.abs(actions.mean(axis=0)).max() < 5 * np.sqrt(1 / 3 / 3000)
+    assert np.abs(actions.var(axis=0) - 1 / 3).max() < 5 * np.sqrt(4 / 45 / 3000)
+    assert choices[0].log_probability == pytest.approx(np.log(1 / 8))

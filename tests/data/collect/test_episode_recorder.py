@@ -2,8 +2,8 @@ import gymnasium
 import numpy as np
 import pytest
 
-from diffplan.data.collect.uniform_policy import UniformPolicy
-from diffplan.env.episode_recorder import EpisodeRecorder, PolicyAction, episode_returns, join
+from diffplan.data.collect.episode_recorder import EpisodeRecorder, episode_returns, join
+from diffplan.data.collect.policies import PolicyAction, UniformPolicy
 from diffplan.env.make_env import make_env
 
 SEED = np.random.SeedSequence([0, 1])
@@ -73,11 +73,31 @@ def test_the_time_limit_takes_precedence_over_a_terminal(hopper):
     assert rows["terminals"].tolist() == [False]
 
 
-def test_the_policy_sees_what_is_stored_and_every_row_is_told(hopper):
-    policy, told = ListenedPolicy(), []
-    rows = EpisodeRecorder(hopper).play(policy, SEED, told.append)
+def test_the_policy_sees_what_is_stored(hopper):
+    policy = ListenedPolicy()
+    rows = EpisodeRecorder(hopper).play(policy, SEED)
     np.testing.assert_array_equal(np.stack(policy.observations), rows["observations"])
-    np.testing.assert_array_equal(np.stack([row["rewards"] for row in told]), rows["rewards"])
+
+
+def test_observations_and_their_space_are_single_precision(hopper):
+    recorder = EpisodeRecorder(hopper)
+    before, observation = hopper.reset(seed=3)[0], recorder.reset(seed=3)[0]
+    assert recorder.observation_space.dtype == observation.dtype == np.float32
+    np.testing.assert_array_equal(observation, before.astype(np.float32))
+    assert observation in recorder.observation_space
+
+
+def test_what_another_loop_plays_is_recorded_with_the_density_it_is_given(hopper):
+    recorder = EpisodeRecorder(hopper)
+    recorder.log_probability = lambda observation, action: float(observation[0] + action[0])
+    first = recorder.reset(seed=0)[0]
+    action = np.array([0.5, 0.0, 0.0], np.float32)
+    second, reward, terminated, truncated, _ = recorder.step(action)
+    rows = recorder.take()
+    np.testing.assert_array_equal(rows["observations"], [first])
+    np.testing.assert_array_equal(rows["next_observations"], [second])
+    assert rows["infos/action_log_probs"] == pytest.approx([first[0] + 0.5])
+    assert (rows["rewards"][0], terminated, truncated) == (np.float32(reward), False, False)
 
 
 def test_returns_are_those_of_whole_episodes(hopper):

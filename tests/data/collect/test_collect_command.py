@@ -78,6 +78,6 @@ def test_a_full_disk_is_one_sentence_and_the_training_goes_on_with_room(tmp_path
     assert code == 1
     assert "DataError: " in errors.splitlines()[-1]
     assert "cannot be written: File too large; free some space" in errors.splitlines()[-1]
-    assert not list(tmp_path.glob("**/.*.pt*"))
+    assert not list(tmp_path.glob("**/.sac*"))
     code, _, errors = collect("hopper-medium-v2", *TINY, "--hidden-width", 64, "--data-dir", tmp_path)
     assert code == 0, errors
