@@ -13,7 +13,8 @@ from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import register_resolvers
 from diffplan.config.validation import check_config
 from diffplan.errors import ConfigError
-from diffplan.training.diffuser_module import DiffuserModule
+from diffplan.training.modules import DiffuserModule
+from diffplan.training.stages import new_model
 from tests.training.test_stage import write_hops
 
 GROUPS = {
@@ -131,11 +132,12 @@ def test_every_choice_makes_a_module_that_can_be_trained(group):
     assert len(GROUPS[group]) > 1
     for option in GROUPS[group]:
         config = composed(f"{group}={option}", *LIGHT)
-        module = instantiate(config.module)
+        model = new_model(config, instantiate(config.datamodule))
+        module = instantiate(config.module)(model)
         assert isinstance(module, DiffuserModule)
-        width = module.layout.transition_dim
-        prediction = module.backbone(torch.zeros(2, module.horizon, width), torch.zeros(2, dtype=torch.long))
-        assert prediction.shape == (2, module.horizon, width)
+        width = model.layout.transition_dim
+        prediction = module.backbone(torch.zeros(2, model.horizon, width), torch.zeros(2, dtype=torch.long))
+        assert prediction.shape == (2, model.horizon, width)
 
 
 def test_every_choice_of_the_planning_command_composes():

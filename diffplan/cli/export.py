@@ -28,27 +28,27 @@ def _export(checkpoint: str, folder: Path, critic: str | None, license: str) -> 
     from diffplan.interop.model_card import model_card
     from diffplan.interop.training_recipe import TrainingRecipe
     from diffplan.interop.trajectory_format import TrajectoryFormat
-    from diffplan.training.checkpoint import checkpoint_config, load_critic, load_module, read_checkpoint
+    from diffplan.run.checkpoint import checkpoint_config, load_critic, load_model, read_checkpoint
 
     check_place(folder)
     path = checkpoint_file(checkpoint)
     critic_path = path.parent / "critic.ckpt" if critic is None else checkpoint_file(critic, "critic")
-    model = load_module(path).model()
-    judge = load_critic(critic_path).critic() if critic is not None or critic_path.is_file() else None
+    model = load_model(path)
+    judge = load_critic(critic_path) if critic is not None or critic_path.is_file() else None
     written = read_checkpoint(path)
     config = checkpoint_config(written)
-    task = config.task
+    task = config["task"]
     form = TrajectoryFormat.of_model(
         model,
         None if judge is None else judge.target,
-        guide_scale=task.guide_scale,
-        t_stopgrad=task.t_stopgrad,
-        task=task.name,
-        env_id=task.env_id,
+        guide_scale=task["guide_scale"],
+        t_stopgrad=task["t_stopgrad"],
+        task=task["name"],
+        env_id=task["env_id"],
         data=dict(written["diffplan"]["data"]),
     )
     reason, result = why_not_theirs(model, judge), _result(path)
-    recipe = TrainingRecipe.of_run(path.parent.parent, int(written["global_step"]), int(config.seed), result)
+    recipe = TrainingRecipe.of_run(path.parent.parent, int(written["global_step"]), int(config["seed"]), result)
     pipeline = exported_pipeline(model, judge, form)
     write_export(pipeline, model_card(form, reason, recipe, result, license), folder)
     theirs = f"diffusers' ValueGuidedRLPipeline cannot: {reason}."

@@ -35,10 +35,10 @@ def plan(config: DictConfig) -> dict[str, float]:
 
     from diffplan.report.run_page.run_page import write_run_page
     from diffplan.report.table.score_table import print_scores
+    from diffplan.run.checkpoint import read_checkpoint
+    from diffplan.run.evaluation import evaluate
     from diffplan.run.folder import RunDir
-    from diffplan.training.checkpoint import read_checkpoint
-    from diffplan.training.evaluation import evaluate
-    from diffplan.training.result_recorder import ResultRecorder
+    from diffplan.tracking.evaluation_recorder import ResultRecorder, log_evaluation
 
     path = checkpoint_file(config.checkpoint)
     checkpoint = read_checkpoint(path)
@@ -64,13 +64,13 @@ def plan(config: DictConfig) -> dict[str, float]:
             evaluation = evaluate(
                 task.env_id, planner, seeds, protocol, task.reference_min, task.reference_max, config.num_videos
             )
-            evaluation.log(loggers, run_dir.path / "evaluation", checkpoint["global_step"])
+            log_evaluation(evaluation, loggers, run_dir.path / "evaluation", checkpoint["global_step"])
             evaluations[protocol] = evaluation
         origin = checkpoint["diffplan"]
         recorder = ResultRecorder(
             run_dir, "plan", resolved, lambda: origin["data"], path, critic_path, loggers, trained=origin["config"]
         )
-        result = recorder.leave(evaluations, checkpoint["global_step"], final=True)
+        result = recorder.record(evaluations, checkpoint["global_step"], final=True)
         for run_logger in loggers:
             run_logger.finalize("success")
         write_run_page(run_dir.path)
@@ -107,17 +107,17 @@ def build_planner(config: DictConfig) -> "AbstractPlanner":
     from hydra.utils import instantiate
 
     from diffplan.config.validation import check_config
-    from diffplan.training.checkpoint import checkpoint_config, load_critic, load_module, read_checkpoint
+    from diffplan.run.checkpoint import checkpoint_config, load_critic, load_model, read_checkpoint
 
     path = checkpoint_file(config.checkpoint)
-    take_from_checkpoint(config, checkpoint_config(read_checkpoint(path)))
+    take_from_checkpoint(config, OmegaConf.create(checkpoint_config(read_checkpoint(path))))
     check_config(config, "plan")
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
     device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     critic_path = critic_file(config.critic.path, path)
-    critic = None if critic_path is None else load_critic(critic_path).to(device).critic()
-    return instantiate(config.planner)(load_module(path).to(device).model(), critic)
+    critic = None if critic_path is None else load_critic(critic_path).to(device)
+    return instantiate(config.planner)(load_model(path).to(device), critic)
 
 
 def critic_file(critic: str | None, checkpoint: Path) -> Path | None:
@@ -133,7 +133,7 @@ def planner_of_checkpoint(overrides: list[str]) -> list[str]:
     named = [override.partition("=")[2] for override in overrides if override.startswith("checkpoint=")]
     if not named or any(override.startswith("planner=") for override in overrides):
         return []
-    from diffplan.training.checkpoint import read_checkpoint
+    from diffplan.run.checkpoint import read_checkpoint
 
     try:
         config = read_checkpoint(checkpoint_file(named[0].split(",")[0].strip("'\""))).get("diffplan", {})["config"]

@@ -40,13 +40,13 @@ def guide_schedulers(config: DictConfig) -> dict[str, float]:
     """
     from hydra.utils import instantiate
 
+    from diffplan.run.checkpoint import checkpoint_config, read_checkpoint
     from diffplan.run.folder import RunDir
-    from diffplan.training.checkpoint import checkpoint_config, read_checkpoint
 
     path = checkpoint_file(config.checkpoint)
     checkpoint = read_checkpoint(path)
     config.paths.run_dir = str(config.paths.run_dir)
-    take_from_checkpoint(config, checkpoint_config(checkpoint))
+    take_from_checkpoint(config, OmegaConf.create(checkpoint_config(checkpoint)))
     _check(config)
     with RunDir(Path(config.paths.run_dir)) as run_dir:
         loggers = [instantiate(run_logger) for run_logger in config.logger.values()]
@@ -91,13 +91,13 @@ def _play(config: DictConfig, path: Path, folder: Path) -> tuple[list[SchedulerC
     """Plays the cells that are not there yet; returns all of them, and why some cannot be."""
     import torch
 
+    from diffplan.run.checkpoint import load_critic, load_model
     from diffplan.run.result import FileIdentity
-    from diffplan.training.checkpoint import load_critic, load_module
 
     device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     critic_path = critic_file(config.critic.path, path)
-    model = load_module(path).to(device).model()
-    critic = None if critic_path is None else load_critic(critic_path).to(device).critic()
+    model = load_model(path).to(device)
+    critic = None if critic_path is None else load_critic(critic_path).to(device)
     weights = [FileIdentity.of(file).sha256 for file in (path, critic_path) if file is not None]
     wanted = [(p, s, n) for n in config.steps for s in config.schedulers for p in config.protocols]
     cells, played, began = [], 0, time.monotonic()
@@ -163,7 +163,7 @@ def _key(config: DictConfig, protocol: str, weights: list[str]) -> str:
 
 def _measure(config: DictConfig, planner: Any, protocol: str, name: str, steps: int, key: str) -> SchedulerCell:
     from diffplan.env.plan_measures import plan_quality
-    from diffplan.training.evaluation import evaluate
+    from diffplan.run.evaluation import evaluate
 
     task, seeds = config.task, range(config.first_seed, config.first_seed + config.num_episodes)
     evaluation = evaluate(task.env_id, planner, seeds, protocol, task.reference_min, task.reference_max)

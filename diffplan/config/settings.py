@@ -15,7 +15,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from diffplan.config.parts import with_first_names
+from diffplan.config.parts import with_first_names, with_whole_modules
 
 
 class Meaning(Enum):
@@ -200,9 +200,11 @@ def run_identity(config: DictConfig) -> dict[str, Any]:
         config: Composed from ``conf/train.yaml``.
     """
     identity = {key: config.trainer[key] for key in TRAINER_SETTINGS if _trains(key)}
+    hashed = ("seed", "module", "datamodule", "loss", "critic", "stages", "denoiser")
     # Module and datamodule hold the groups that they are built from.
-    for key in ("seed", "module", "datamodule", "loss", "critic", "stages", "denoiser"):
-        identity[key] = _plain(config[key])
+    written_into_modules = ("backbone", "scheduler", "conditioning", "normalizer")
+    whole = with_whole_modules({key: _plain(config[key]) for key in (*hashed, *written_into_modules)})
+    identity |= {key: whole[key] for key in hashed}
     identity["datamodule"]["source"].pop("data_dir", None)
     return with_first_names(identity)
 
@@ -259,9 +261,10 @@ def experiment_config(
         critic: The same of the critic's, where it was trained by another command.
         planned: Resolved config of ``diffplan-plan``; None where training evaluates itself.
     """
-    config = dict(trained)
+    # A module keeps the scheduler that it was trained with, whatever scheduler plans.
+    config = with_whole_modules(trained)
     if critic is not None:
-        config["critic"] = critic["critic"]
+        config["critic"] = with_whole_modules(critic)["critic"]
     if planned is not None:
         config |= {key: planned[key] for key in SETTINGS if meaning_of(key) is Meaning.PLANS}
         config |= {key: planned[key] for key in ("task", "scheduler")}
@@ -279,6 +282,7 @@ def comparable_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         Values by dotted key, in the order of ``SETTINGS``.
     """
+    config = with_whole_modules(config)
     chosen = {key: config[key] for key in COMPARED if key in config}
     trainer = config.get("trainer") or {}
     chosen["trainer"] = {key: trainer[key] for key in TRAINER_SETTINGS if key in trainer and _trains(key)}

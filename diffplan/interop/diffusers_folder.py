@@ -16,7 +16,7 @@ from diffplan.interop.imported_weights import ImportedWeights
 from diffplan.interop.layer_names import critic_layers, denoiser_layers, translate
 from diffplan.interop.original_state import Kind
 from diffplan.interop.trajectory_format import TrajectoryFormat
-from diffplan.training.checkpoint import read_tensors
+from diffplan.run.checkpoint import read_tensors
 
 _SUBFOLDER = {"denoiser": "unet", "critic": "value_function"}
 _OWN = {"denoiser": "DenoiserModel", "critic": "CriticModel"}

@@ -13,7 +13,6 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-import diffplan
 from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import checkpoint_file, register_resolvers
 from diffplan.errors import CheckpointError, ConfigError, TaskMismatchError
@@ -21,9 +20,16 @@ from diffplan.files import write_atomically
 from diffplan.interop.imported_weights import ImportedWeights
 from diffplan.interop.network_shape import critic_settings, denoiser_settings, rebuild_critic, rebuild_denoiser
 from diffplan.interop.trajectory_format import TrajectoryFormat
-from diffplan.training.base import AbstractTrajectoryModule
-from diffplan.training.checkpoint import load_module, read_checkpoint
-from diffplan.training.value_module import ValueModule
+from diffplan.method.critic import TrajectoryCritic
+from diffplan.method.model import TrajectoryModel
+from diffplan.run.checkpoint import (
+    build_critic,
+    build_model,
+    checkpoint_origin,
+    checkpoint_weights,
+    load_model,
+    read_checkpoint,
+)
 
 
 @dataclass(frozen=True)
@@ -82,20 +88,18 @@ def build_run(denoiser: ImportedWeights, critic: ImportedWeights | None, setting
     config = _config(denoiser, critic, settings)
     offset, scale, data = _statistics(settings, denoiser.form, config)
     OmegaConf.resolve(config)
-    resolved = OmegaConf.to_container(config)
+    resolved: Any = OmegaConf.to_container(config)
     checkpoints = {}
-    for name, weights, node in (("last", denoiser, config.module), ("critic", critic, config.critic.module)):
+    for name, weights, build in (("last", denoiser, build_model), ("critic", critic, build_critic)):
         if weights is None:
             continue
-        module = instantiate({**node, "compile": False})
-        _fill(module, weights, offset, scale)
+        model = build(resolved)
+        live = _fill(model, weights, offset, scale)
         checkpoints[name] = {
-            "state_dict": module.state_dict(),
+            "state_dict": checkpoint_weights(model, live),
             "global_step": weights.step,
-            "diffplan": {
-                "version": diffplan.__version__, "config": resolved, "module": type(module).__name__, "data": data,
-            },
-        }  # fmt: skip
+            "diffplan": checkpoint_origin(resolved, data),
+        }
     return ImportedRun(checkpoints, plans_alone=config.task.guide_scale is None)
 
 
@@ -212,9 +216,9 @@ def _statistics(
         offset, scale = given.offset, given.scale
     else:
         file = checkpoint_file(source)
-        normalizer = load_module(file).normalizer
+        normalizer = load_model(file).normalizer
         offset, scale, data = normalizer.offset, normalizer.scale, dict(read_checkpoint(file)["diffplan"]["data"])
-    columns = config.module.action_dim + config.module.observation_dim
+    columns = config.datamodule.action_dim + config.datamodule.observation_dim
     if len(offset) != columns or len(scale) != columns:
         raise TaskMismatchError(f"the statistics in {path} are of {len(offset)} columns, but the model has {columns}.")
     return offset, scale, data
@@ -233,11 +237,20 @@ def _json_statistics(path: Path) -> tuple[Tensor, Tensor]:
     return offset, scale
 
 
-def _fill(module: AbstractTrajectoryModule, weights: ImportedWeights, offset: Tensor, scale: Tensor) -> None:
-    is_critic = isinstance(module, ValueModule)
-    for network, given in ((module.backbone, weights.live), (module.average.average, weights.average)):
+def _fill(
+    model: TrajectoryModel | TrajectoryCritic, weights: ImportedWeights, offset: Tensor, scale: Tensor
+) -> dict[str, Tensor]:
+    """Loads averaged weights and statistics into a fresh model; returns the live weights by the network's names."""
+
+    def checked(given: Any) -> dict[str, Tensor]:
         # Refuses weights that fit no network with a sentence.
-        rebuilt: nn.Module = rebuild_critic(given, module.horizon) if is_critic else rebuild_denoiser(given)
-        network.load_state_dict(rebuilt.state_dict())
-    module.normalizer.offset.copy_(offset)
-    module.normalizer.scale.copy_(scale)
+        is_critic = isinstance(model, TrajectoryCritic)
+        network: nn.Module = rebuild_critic(given, model.horizon) if is_critic else rebuild_denoiser(given)
+        return network.state_dict()
+
+    live = checked(weights.live)
+    model.backbone.load_state_dict(live)
+    model.backbone.load_state_dict(checked(weights.average))
+    model.normalizer.offset.copy_(offset)
+    model.normalizer.scale.copy_(scale)
+    return live

@@ -10,7 +10,7 @@ from torch import Tensor
 from diffplan.errors import CheckpointError
 from diffplan.interop.imported_weights import ImportedWeights
 from diffplan.interop.layer_names import critic_layers, denoiser_layers, translate
-from diffplan.training.checkpoint import read_tensors
+from diffplan.run.checkpoint import read_tensors
 
 Kind = Literal["denoiser", "critic"]
 

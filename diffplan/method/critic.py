@@ -1,6 +1,6 @@
-"""A trained critic, and what its values predict."""
+"""The critic: a network that predicts the return of a noisy plan, and the return it predicts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Float64, Integer
 from torch import Tensor
 
 from diffplan.errors import ConfigError, TaskMismatchError
+from diffplan.method.conditioning import AbstractConditioning
 from diffplan.method.model import TrajectoryModel
 from diffplan.method.network.value_unet import ValueUnet
 from diffplan.method.noise.schedule import check_same_noise
@@ -19,7 +20,7 @@ from diffplan.method.trajectory import TransitionLayout
 
 @dataclass(frozen=True)
 class ReturnTarget:
-    """What a critic predicts: the discounted return from the first row of a plan to the end of the episode.
+    """Says what a critic predicts: the discounted return from the first row of a plan to the end of the episode.
 
     Args:
         discount: Weight of a reward for each environment step it lies ahead, above 0 and below 1, or 1.
@@ -83,18 +84,19 @@ def returns_to_go(
 
 @dataclass(frozen=True)
 class TrajectoryCritic:
-    """Everything a guide needs of a trained critic.
+    """A network that predicts returns, and everything that says of what; training and guides take the same object.
 
     Attributes:
-        backbone: The network with the averaged (EMA) weights.
-        normalizer: Raw units to network units.
-        scheduler: The diffusers scheduler whose noise it was trained on.
+        backbone: The network. A guide gets the one with the averaged (EMA) weights.
+        normalizer: Maps raw units to network units.
+        scheduler: The diffusers scheduler that noises the training data.
         layout: Columns of a plan row.
         horizon: Rows of the plans it judges.
         stride: Environment steps between two rows.
         target: What its values predict.
         offset: Return at the network's output 0.
         scale: Returns per unit of the network's output.
+        conditioning: Which observations of a training window are given; only training needs it.
     """
 
     backbone: ValueUnet
@@ -104,16 +106,27 @@ class TrajectoryCritic:
     horizon: int
     stride: int
     target: ReturnTarget
-    offset: Float[Tensor, ""]
-    scale: Float[Tensor, ""]
+    offset: Float[Tensor, ""] = field(default_factory=lambda: torch.zeros(()))
+    scale: Float[Tensor, ""] = field(default_factory=lambda: torch.ones(()))
+    conditioning: AbstractConditioning | None = None
 
     def values(self, trajectories: Trajectories, timesteps: Timesteps) -> Float[Tensor, " batch"]:
         """Predicts the return of noisy normalised trajectories, in units of reward."""
         return self.backbone(trajectories, timesteps) * self.scale + self.offset
 
+    def to(self, device: torch.device | str) -> "TrajectoryCritic":
+        """Moves network, normaliser, offset and scale to a device and returns the critic."""
+        return replace(
+            self,
+            backbone=self.backbone.to(device),
+            normalizer=self.normalizer.to(device),
+            offset=self.offset.to(device),
+            scale=self.scale.to(device),
+        )
+
 
 def check_pair(model: TrajectoryModel, critic: TrajectoryCritic) -> None:
-    """Refuses a denoiser and a critic that speak of different trajectories.
+    """Refuses a denoiser and a critic that were trained on different trajectories.
 
     Raises:
         TaskMismatchError: with what differs: dimensions, horizon, stride, noise schedule or normaliser statistics.

@@ -1,20 +1,33 @@
-"""The training objectives of denoiser and critic."""
+"""The training objectives of denoiser and critic: noise a batch, predict, compare.
+
+In a bare training loop::
+
+    objective = DenoisingObjective(model, DenoisingLoss(horizon, action_dim, observation_dim))
+    terms = objective(model.backbone, batch, batch_generator(seed, batch.number))
+    terms.loss.backward()
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from diffplan.errors import ConfigError
+from diffplan.method.conditioning import AbstractConditioning, Conditions
+from diffplan.method.critic import TrajectoryCritic
+from diffplan.method.model import TrajectoryModel
+from diffplan.method.noise.schedule import NoiseSchedule, training_target
+from diffplan.method.noise.supported_schedulers import check_scheduler
 from diffplan.method.shapes import Trajectories, TrajectoryMask
+from diffplan.method.trajectory import TrajectoryBatch, TransitionLayout
 
 
 @dataclass(frozen=True)
 class DenoisingLossTerms:
-    """What a training step logs.
+    """The loss of one batch and what is logged beside it.
 
     Attributes:
         loss: The weighted mean over all entries, conditioned ones counting as zero.
@@ -108,15 +121,17 @@ class DenoisingLoss(nn.Module):
 
 @dataclass(frozen=True)
 class ValueLossTerms:
-    """What a training step of a critic logs.
+    """The loss of one batch of a critic and what is logged beside it.
 
     Attributes:
         loss: Mean error over the batch.
         correlation: Pearson correlation of prediction and target; 0 where either is constant.
+        prediction: The network's output.
     """
 
     loss: Float[Tensor, ""]
     correlation: Float[Tensor, ""]
+    prediction: Float[Tensor, " batch"]
 
 
 class ValueLoss(nn.Module):
@@ -146,10 +161,144 @@ class ValueLoss(nn.Module):
         """
         difference = prediction - target
         loss = (difference.square() if self.kind == "l2" else difference.abs()).mean()
-        return ValueLossTerms(loss, _correlation(prediction.detach(), target))
+        return ValueLossTerms(loss, _correlation(prediction.detach(), target), prediction.detach())
 
 
 def _correlation(first: Float[Tensor, " batch"], second: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
     first, second = first - first.mean(), second - second.mean()
     scale = first.norm() * second.norm()
     return torch.where(scale > 0, (first @ second) / scale.clamp_min(torch.finfo(scale.dtype).tiny), 0.0)
+
+
+def batch_generator(seed: int, number: int, rank: int = 0, device: torch.device | str = "cpu") -> torch.Generator:
+    """Returns the generator of one training batch's timesteps and noise.
+
+    Every batch has a stream of its own, so a resumed training draws what the uninterrupted one drew.
+
+    Args:
+        seed: Of the training.
+        number: How many batches came before.
+        rank: Number of the process among those that train together.
+        device: Device of the batch.
+    """
+    return torch.Generator(device).manual_seed((seed * 0x9E3779B97F4A7C15 + number * 0xBF58476D1CE4E5B9 + rank) % 2**63)
+
+
+@dataclass(frozen=True)
+class NoisyWindows:
+    """Training windows as the network sees them.
+
+    Attributes:
+        trajectories: The network's input: noisy, but with the given observations written in.
+        noise: The noise that was drawn.
+        timesteps: The timestep that was drawn for each window.
+        conditions: The given observations.
+    """
+
+    trajectories: Trajectories
+    noise: Trajectories
+    timesteps: Int[Tensor, " batch"]
+    conditions: Conditions
+
+
+class _Noising:
+    """Noises clean windows, each at a timestep of its own.
+
+    Raises:
+        ConfigError: the scheduler cannot serve.
+    """
+
+    def __init__(self, scheduler: Any, conditioning: AbstractConditioning, layout: TransitionLayout) -> None:
+        check_scheduler(scheduler)
+        self.schedule = NoiseSchedule(scheduler)
+        self.num_timesteps = int(scheduler.config.num_train_timesteps)
+        self.conditioning = conditioning
+        self.layout = layout
+
+    def __call__(self, clean: Trajectories, generator: torch.Generator) -> NoisyWindows:
+        device = clean.device
+        timesteps = torch.randint(self.num_timesteps, (len(clean),), generator=generator, device=device)
+        noise = torch.randn(clean.shape, generator=generator, device=device, dtype=clean.dtype)
+        conditions = self.conditioning.from_window(clean, self.layout)
+        noisy = conditions.apply(self.schedule.add_noise(clean, noise, timesteps))
+        return NoisyWindows(noisy, noise, timesteps, conditions)
+
+
+class DenoisingObjective(nn.Module):
+    """Trains a network to denoise windows: draws timesteps and noise, predicts, and compares with the target.
+
+    Args:
+        model: Says what is noised and how; its network is not used.
+        loss: Compares prediction and target.
+
+    Raises:
+        ConfigError: the scheduler cannot serve.
+
+    Reference: Diffuser, section 3; Ho et al. 2020, Algorithm 1.
+    """
+
+    def __init__(self, model: TrajectoryModel, loss: DenoisingLoss) -> None:
+        super().__init__()
+        self.loss = loss
+        self._scheduler = model.scheduler
+        self._noising = _Noising(model.scheduler, model.conditioning, model.layout)
+
+    def forward(self, network: nn.Module, batch: TrajectoryBatch, generator: torch.Generator) -> DenoisingLossTerms:
+        """Computes the loss of one batch.
+
+        Args:
+            network: The network in training; it takes noisy trajectories and timesteps.
+            batch: Clean windows.
+            generator: Draws the timesteps, then the noise, on the batch's device.
+        """
+        noisy = self._noising(batch.trajectories, generator)
+        prediction = network(noisy.trajectories, noisy.timesteps)
+        target = training_target(self._scheduler, batch.trajectories, noisy.noise, noisy.timesteps)
+        return self.loss(prediction, target, noisy.conditions.mask, batch.valid)
+
+
+class ValueObjective(nn.Module):
+    """Trains a network to predict the return that follows the first row of a noisy window.
+
+    Args:
+        critic: Says what is noised and how; its network is not used.
+        loss: Compares prediction and return.
+
+    Raises:
+        ConfigError: the scheduler cannot serve, or the critic has no conditioning.
+
+    Reference: Diffuser, appendix C; released code ``ValueDiffusion``.
+    """
+
+    def __init__(self, critic: TrajectoryCritic, loss: ValueLoss) -> None:
+        super().__init__()
+        if critic.conditioning is None:
+            raise ConfigError("a critic is trained with a conditioning, but this one has none.")
+        self.loss = loss
+        self._noising = _Noising(critic.scheduler, critic.conditioning, critic.layout)
+
+    def forward(
+        self,
+        network: nn.Module,
+        batch: TrajectoryBatch,
+        generator: torch.Generator,
+        offset: Float[Tensor, ""] | float = 0.0,
+        scale: Float[Tensor, ""] | float = 1.0,
+    ) -> ValueLossTerms:
+        """Computes the loss of one batch.
+
+        Args:
+            network: The network in training; it takes noisy trajectories and timesteps.
+            batch: Clean windows with their returns.
+            generator: Draws the timesteps, then the noise, on the batch's device.
+            offset: Return at the network's output 0.
+            scale: Returns per unit of the network's output.
+
+        Raises:
+            RuntimeError: the batch has no returns.
+        """
+        if batch.returns is None:
+            raise RuntimeError("a critic is trained on batches with returns")
+        noisy = self._noising(batch.trajectories, generator)
+        prediction = network(noisy.trajectories, noisy.timesteps)
+        return self.loss(prediction, (batch.returns - offset) / scale)

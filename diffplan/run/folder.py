@@ -85,7 +85,7 @@ class RunDir:
         except (OSError, ResultError):
             return None
 
-    def leave(self, result: Result) -> None:
+    def write(self, result: Result) -> None:
         """Writes a result, whole or not at all: the final one as ``results.json``, others beside their pictures."""
         name = self.results_path if result.final else self.path / "evaluation" / f"results-step{result.step}.json"
         write_atomically(name, result.to_json().encode(), durable=True)

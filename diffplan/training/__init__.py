@@ -1,8 +1,5 @@
-"""Lightning modules."""
+"""Training with Lightning: modules, stages and callbacks."""
 
-from diffplan.training.base import AbstractTrajectoryModule
-from diffplan.training.diffuser_module import DiffuserModule
-from diffplan.training.exponential_moving_average import ExponentialMovingAverage
-from diffplan.training.value_module import ValueModule
+from diffplan.training.modules import AbstractTrajectoryModule, DiffuserModule, ValueModule
 
-__all__ = ["AbstractTrajectoryModule", "DiffuserModule", "ExponentialMovingAverage", "ValueModule"]
+__all__ = ["AbstractTrajectoryModule", "DiffuserModule", "ValueModule"]

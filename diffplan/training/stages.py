@@ -1,7 +1,11 @@
-"""The stages of training: critic, then denoiser, each trained to its last step from wherever it was left."""
+"""The stages of training: first the critic, then the denoiser, each trained to its last step from wherever it is."""
 
 import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +21,26 @@ from diffplan.errors import CheckpointError, ConfigError
 from diffplan.files import write_atomically
 from diffplan.method.critic import TrajectoryCritic
 from diffplan.method.model import TrajectoryModel
+from diffplan.run.checkpoint import load_critic, load_model, read_checkpoint
 from diffplan.run.folder import RunDir
 from diffplan.tracking.base import AbstractRunLogger, StageLogger
-from diffplan.training.base import AbstractTrajectoryModule
-from diffplan.training.callback.checkpoint_callback import CheckpointCallback
-from diffplan.training.callback.monitors import ProvenanceCallback, SpeedMonitor
-from diffplan.training.callback.rollout_callback import RolloutCallback
-from diffplan.training.checkpoint import load_critic, load_module, read_checkpoint
-from diffplan.training.console import readable_console
-from diffplan.training.result_recorder import ResultRecorder
+from diffplan.tracking.evaluation_recorder import ResultRecorder
+from diffplan.training.callback.monitors import ProvenanceCallback
+from diffplan.training.modules import AbstractTrajectoryModule, Stage
+
+# Lightning's loggers print with handlers of their own, and some of their lines and warnings are no use here: batches
+# are gathered on the device, the averaged network is in evaluation mode on purpose, short runs log little on purpose,
+# how Lightning asks about PyTrees is Lightning's matter, and a machine of a cluster may train alone.
+_LOGGERS_WITH_OWN_HANDLERS = ("lightning", "lightning.pytorch", "lightning.fabric")
+_RANK_ZERO_LOGGER = "lightning.pytorch.utilities.rank_zero"
+_USELESS_MESSAGES = ("litlogger", "TPU available: False")
+_USELESS_WARNINGS = (
+    ".*does not have many workers",
+    ".*module.s. in eval mode at the start of training",
+    ".*is smaller than the logging interval",
+    ".*isinstance.treespec, LeafSpec.* is deprecated",
+    ".*`srun` command is available on your system but is not used",
+)
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +52,7 @@ def train_stages(
     datamodule: TrajectoryDataModule,
     loggers: list[AbstractRunLogger],
 ) -> Trainer:
-    """Trains what is to be trained, the critic, then the denoiser, whose rollouts plan with it; leaves the result.
+    """Trains the critic, then the denoiser, which is evaluated with the critic; writes the result.
 
     Args:
         config: Composed from ``conf/train.yaml``.
@@ -51,28 +66,88 @@ def train_stages(
     """
     critic_path, denoiser_path = run_dir.checkpoint("critic"), run_dir.checkpoint("last")
     given = None if config.denoiser is None else checkpoint_file(config.denoiser)
-    recorder = ResultRecorder(
-        run_dir, "train", resolved, lambda: _identity(datamodule), given or denoiser_path, critic_path, loggers
-    )
+    data = lambda: asdict(datamodule.identity)  # type: ignore[arg-type]  # noqa: E731
+    recorder = ResultRecorder(run_dir, "train", resolved, data, given or denoiser_path, critic_path, loggers)
     if trains_critic(config):
-        denoiser = None if given is None else load_module(given).model()
         is_last = not trains_denoiser(config)
         lent: list[Logger] = list(loggers) if is_last else [StageLogger(run_logger) for run_logger in loggers]
-        trainer = run_stage(
-            instantiate(config.critic.module), datamodule, config, recorder, lent, config.critic.max_steps, critic_path,
-            denoiser, rolls_out=denoiser is not None,
-        )  # fmt: skip
+        stage = Stage(None if given is None else load_model(given), recorder, plans=given is not None)
+        module = instantiate(config.critic.module)(new_critic(config, datamodule))
+        trainer = run_stage(module, stage, datamodule, config, lent, config.critic.max_steps)
         if is_last:
-            _leave_without_rollouts(recorder, trainer)
+            _finish_without_evaluation(recorder, trainer)
             return trainer
     elif config.critic.path is not None and getattr(rank_zero_only, "rank", 0) == 0:
         adopt_critic(checkpoint_file(config.critic.path, "critic"), critic_path)
-    critic = None if config.critic.module is None else load_critic(critic_path).critic()
-    trainer = run_stage(
-        instantiate(config.module), datamodule, config, recorder, list(loggers), config.trainer.max_steps,
-        denoiser_path, critic, rolls_out=True,
-    )  # fmt: skip
-    _leave_without_rollouts(recorder, trainer)
+    stage = Stage(None if config.critic.module is None else load_critic(critic_path), recorder)
+    module = instantiate(config.module)(new_model(config, datamodule))
+    trainer = run_stage(module, stage, datamodule, config, list(loggers), config.trainer.max_steps)
+    _finish_without_evaluation(recorder, trainer)
+    return trainer
+
+
+def new_model(config: DictConfig, data: TrajectoryDataModule) -> TrajectoryModel:
+    """Builds the denoiser that a config asks for, with a fresh network and the data's normaliser."""
+    return TrajectoryModel(
+        backbone=instantiate(config.backbone),
+        normalizer=data.normalizer,
+        scheduler=instantiate(config.scheduler),
+        conditioning=instantiate(config.conditioning),
+        layout=data.layout,
+        horizon=data.horizon,
+        stride=data.stride,
+    )
+
+
+def new_critic(config: DictConfig, data: TrajectoryDataModule) -> TrajectoryCritic:
+    """Builds the critic that a config asks for, with a fresh network and the data's normaliser."""
+    return TrajectoryCritic(
+        backbone=instantiate(config.critic.backbone),
+        normalizer=data.normalizer,
+        scheduler=instantiate(config.scheduler),
+        layout=data.layout,
+        horizon=data.horizon,
+        stride=data.stride,
+        target=instantiate(config.critic.target),
+        conditioning=instantiate(config.conditioning),
+    )
+
+
+def run_stage(
+    module: AbstractTrajectoryModule,
+    stage: Stage,
+    datamodule: TrajectoryDataModule,
+    config: DictConfig,
+    loggers: list[Logger],
+    max_steps: int,
+) -> Trainer:
+    """Trains one module; a stage that is finished is only evaluated.
+
+    Args:
+        module: What is trained.
+        stage: What callbacks may ask about it.
+        datamodule: Where its batches come from.
+        config: The whole config; its trainer and callbacks are built anew for each stage.
+        loggers: Where numbers go.
+        max_steps: Optimiser steps.
+
+    Returns:
+        The trainer.
+    """
+    built = [instantiate(node) for node in config.callbacks.values() if node is not None]
+    # A callback whose yaml says `_partial_: true` asks for the stage.
+    callbacks = [callback(stage=stage) if isinstance(callback, partial) else callback for callback in built]
+    assert stage.recorder is not None
+    callbacks.append(ProvenanceCallback(stage.recorder.config))
+    checkpoint: Path | None = stage.recorder.run_dir.checkpoint(module.checkpoint_name)
+    if checkpoint is not None and checkpoint.exists():
+        logger.info("continuing %s", checkpoint)
+        read_checkpoint(checkpoint)
+    else:
+        checkpoint = None
+    with readable_console():
+        trainer = instantiate(config.trainer, callbacks=callbacks, logger=loggers, max_steps=max_steps)
+        trainer.fit(module, datamodule, ckpt_path=checkpoint, weights_only=True)
     return trainer
 
 
@@ -91,7 +166,11 @@ def adopt_critic(source: Path, place: Path) -> None:
 
 
 def check_stages(config: DictConfig) -> None:
-    """Refuses combinations in which nothing, or the same thing twice, would be trained."""
+    """Refuses combinations in which nothing, or the same thing twice, would be trained.
+
+    Raises:
+        ConfigError: for such a combination.
+    """
     unknown = set(config.stages) - {"critic", "denoiser"}
     if unknown or not config.stages:
         raise ConfigError(f"stages may hold critic and denoiser, got {list(config.stages)}.")
@@ -102,18 +181,6 @@ def check_stages(config: DictConfig) -> None:
         )
     if config.critic.module is not None and "critic" not in config.stages and config.critic.path is None:
         raise ConfigError("a denoiser of this task plans with a critic: give critic.path=<run>, or choose critic=none.")
-
-
-def _identity(datamodule: TrajectoryDataModule) -> dict[str, Any]:
-    assert datamodule.identity is not None
-    return asdict(datamodule.identity)
-
-
-def _leave_without_rollouts(recorder: ResultRecorder, trainer: Trainer) -> None:
-    """Marks a run as finished in which nothing planned; the loggers have ended already."""
-    left = recorder.run_dir.result()
-    if trainer.is_global_zero and (left is None or left.step != trainer.global_step):
-        replace(recorder, loggers=[]).leave({}, trainer.global_step, final=True)
 
 
 def trains_critic(config: DictConfig) -> bool:
@@ -127,58 +194,31 @@ def trains_denoiser(config: DictConfig) -> bool:
 
 
 def last_step(config: DictConfig) -> int:
-    """Optimiser steps of the last stage."""
+    """Returns the number of optimiser steps of the last stage."""
     return config.trainer.max_steps if trains_denoiser(config) else config.critic.max_steps
 
 
-def run_stage(
-    module: AbstractTrajectoryModule,
-    datamodule: TrajectoryDataModule,
-    config: DictConfig,
-    recorder: ResultRecorder,
-    loggers: list[Logger],
-    max_steps: int,
-    checkpoint: Path,
-    partner: TrajectoryModel | TrajectoryCritic | None,
-    rolls_out: bool,
-) -> Trainer:
-    """Trains one module; a stage that is finished is only evaluated.
+@contextmanager
+def readable_console() -> Iterator[None]:
+    """Passes Lightning's messages to the root logger, and drops those that ask for nothing a reader could do."""
+    for name in _LOGGERS_WITH_OWN_HANDLERS:
+        library_logger = logging.getLogger(name)
+        library_logger.handlers.clear()
+        library_logger.propagate = True
+    logging.getLogger(_RANK_ZERO_LOGGER).addFilter(_is_useful)
+    with warnings.catch_warnings():
+        for message in _USELESS_WARNINGS:
+            warnings.filterwarnings("ignore", message=message)
+        yield
 
-    Args:
-        module: What is trained.
-        datamodule: Where its batches come from.
-        config: The whole config; its trainer and callbacks are built anew for each stage.
-        recorder: Takes every evaluation.
-        loggers: Where numbers go.
-        max_steps: Optimiser steps.
-        checkpoint: Newest checkpoint of the stage; continued where it exists.
-        partner: What plans are made with beside the module: the denoiser's critic, or the critic's denoiser.
-        rolls_out: Whether the callbacks that plan take part.
 
-    Returns:
-        The trainer.
-    """
-    callbacks = []
-    for node in config.callbacks.values():
-        callback = None if node is None else instantiate(node)
-        if isinstance(callback, CheckpointCallback):
-            callback.name = checkpoint.stem
-        if isinstance(callback, RolloutCallback):
-            callback.partner, callback.leave = partner, recorder.leave
-            callback = callback if rolls_out else None
-        if isinstance(callback, SpeedMonitor):
-            recorder.monitors[module.stage] = callback
-        if callback is not None:
-            callbacks.append(callback)
-    if checkpoint.exists():
-        logger.info("continuing %s", checkpoint)
-        read_checkpoint(checkpoint)
-    with readable_console():
-        trainer = instantiate(
-            config.trainer,
-            callbacks=[*callbacks, ProvenanceCallback(recorder.config)],
-            logger=loggers,
-            max_steps=max_steps,
-        )
-        trainer.fit(module, datamodule, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
-    return trainer
+def _is_useful(record: logging.LogRecord) -> bool:
+    text = record.getMessage()
+    return not any(useless in text for useless in _USELESS_MESSAGES)
+
+
+def _finish_without_evaluation(recorder: ResultRecorder, trainer: Trainer) -> None:
+    """Marks a run as finished in which nothing planned; its loggers have ended already."""
+    written = recorder.run_dir.result()
+    if trainer.is_global_zero and (written is None or written.step != trainer.global_step):
+        replace(recorder, loggers=[]).record({}, trainer.global_step, final=True)

@@ -6,13 +6,19 @@ import numpy as np
 import pytest
 import torch
 from diffusers.experimental import ValueGuidedRLPipeline
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from diffplan.cli.app import main as app_main
 from diffplan.interop.diffuser_pipeline import DiffuserPipeline
 from diffplan.interop.diffusers_env import DiffusersEnv
-from diffplan.training.checkpoint import load_critic, load_module
+from diffplan.run.checkpoint import (
+    build_critic,
+    build_model,
+    checkpoint_origin,
+    checkpoint_weights,
+    load_critic,
+    load_model,
+)
 from tests.test_conf import composed
 
 SMALL = ("backbone.dim=16", "backbone.dim_multipliers=[1,2]", "task.diffusion_steps=4", "logger=csv_logger")
@@ -27,16 +33,17 @@ def write_run(folder, *overrides: str):
     config = composed(*SMALL, *overrides)
     OmegaConf.resolve(config)
     torch.manual_seed(0)
-    for name, node in (("last", config.module), ("critic", config.critic.module)):
+    plain = OmegaConf.to_container(config)
+    for name, node, build in (("last", config.module, build_model), ("critic", config.critic.module, build_critic)):
         if node is None:
             continue
-        module = instantiate(node)
-        columns = module.layout.transition_dim
-        module.normalizer.set_statistics(np.linspace(-1, 1, columns), np.linspace(0.5, 2, columns))
+        model = build(plain)
+        columns = model.layout.transition_dim
+        model.normalizer.set_statistics(np.linspace(-1, 1, columns), np.linspace(0.5, 2, columns))
         data = {"name": config.task.name, "kind": "file", "sha256": "0" * 64, "num_transitions": 10}
-        content = {"config": OmegaConf.to_container(config), "data": data}
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-        state = {"state_dict": module.state_dict(), "global_step": 3, "diffplan": content}
+        state = {"global_step": 3, "diffplan": checkpoint_origin(plain, data)}
+        state["state_dict"] = checkpoint_weights(model, model.backbone.state_dict())
         torch.save(state, folder / "checkpoints" / f"{name}.ckpt")
     return folder
 
@@ -58,14 +65,14 @@ def test_a_run_becomes_a_folder_for_both_pipelines(hopper, tmp_path, capsys):
     assert "license: apache-2.0" in (tmp_path / "out" / "README.md").read_text()
     pipeline = DiffuserPipeline.from_pretrained(tmp_path / "out")
     model, critic = (
-        load_module(hopper / "checkpoints/last.ckpt").model(),
+        load_model(hopper / "checkpoints/last.ckpt"),
         load_critic(hopper / "checkpoints/critic.ckpt"),
     )
     trajectories, timesteps = torch.randn(2, 8, 14), torch.tensor([0, 3])
     with torch.no_grad():
         given, wanted = (each.backbone(trajectories, timesteps) for each in (pipeline.model(), model))
         torch.testing.assert_close(given, wanted, atol=1e-5, rtol=1e-5)
-        values = (each.critic().values(trajectories, timesteps) for each in (pipeline, critic))
+        values = (each.values(trajectories, timesteps) for each in (pipeline.critic(), critic))
         torch.testing.assert_close(*values, atol=1e-5, rtol=1e-5)
     assert torch.equal(pipeline.trajectory.offset, model.normalizer.offset)
     env = DiffusersEnv.from_pretrained(tmp_path / "out")

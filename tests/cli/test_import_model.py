@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from diffplan.cli.app import main as app_main
-from diffplan.training.checkpoint import load_critic, load_module
+from diffplan.run.checkpoint import load_critic, load_model, read_checkpoint
 from tests.cli.test_export import hopper, maze  # noqa: F401
 from tests.cli.test_export import main as export
 from tests.interop.original_layout import Denoiser, Value, write_state
@@ -49,23 +49,23 @@ def test_an_original_hopper_reproduces_the_original_s_numbers(tmp_path, statisti
         f"from={tmp_path}/diffusion", f"critic={tmp_path}/values", "task=hopper-medium-v2", f"to={tmp_path}/run",
         f"statistics={statistics(14)}",
     ])  # fmt: skip
-    module, critic = load_module(last(tmp_path / "run")), load_critic(critic_of(tmp_path / "run")).critic()
+    model, critic = load_model(last(tmp_path / "run")), load_critic(critic_of(tmp_path / "run"))
     with torch.no_grad():
-        output = module.model().backbone(pattern(2, 32, 14), torch.tensor([0, 7]))
+        output = model.backbone(pattern(2, 32, 14), torch.tensor([0, 7]))
         values = critic.values(pattern(2, 32, 14), torch.tensor([0, 7]))
     assert output.sum().item() == pytest.approx(29.676516, abs=1e-3)
     assert values.tolist() == pytest.approx([2.700459, 1.919825], abs=1e-4)
-    assert module.normalizer.scale.tolist() == [2.0] * 14
-    assert (module.backbone.head[1].weight == 0).all()
-    assert (module.horizon, module.scheduler.config.num_train_timesteps) == (32, 20)
+    assert model.normalizer.scale.tolist() == [2.0] * 14
+    assert (read_checkpoint(last(tmp_path / "run"))["state_dict"]["backbone.head.1.weight"] == 0).all()
+    assert (model.horizon, model.scheduler.config.num_train_timesteps) == (32, 20)
 
 
 def test_an_original_maze_has_its_horizon_and_clips(tmp_path, statistics):
     path = write_state(tmp_path / "state_0.pt", Denoiser(6, 32, (1, 4, 8), maze=True), steps=64, horizon=128)
     main([f"from={path}", "task=maze2d-umaze-v1", f"to={tmp_path}/run", f"statistics={statistics(6)}"])
-    module = load_module(last(tmp_path / "run"))
-    assert (module.horizon, module.scheduler.config.num_train_timesteps) == (128, 64)
-    assert module.scheduler.config.clip_sample
+    model = load_model(last(tmp_path / "run"))
+    assert (model.horizon, model.scheduler.config.num_train_timesteps) == (128, 64)
+    assert model.scheduler.config.clip_sample
     assert not critic_of(tmp_path / "run").exists()
 
 
@@ -74,7 +74,7 @@ def test_an_export_comes_back_as_the_run_it_was(request, tmp_path, which):
     run = request.getfixturevalue(which)
     export([f"checkpoint={run}", f"to={tmp_path}/out"])
     main([f"from={tmp_path}/out", f"to={tmp_path}/run"])
-    before, after = load_module(last(run)).model(), load_module(last(tmp_path / "run")).model()
+    before, after = load_model(last(run)), load_model(last(tmp_path / "run"))
     assert (before.horizon, before.stride, before.layout) == (after.horizon, after.stride, after.layout)
     assert type(before.conditioning) is type(after.conditioning)
     assert type(before.normalizer) is type(after.normalizer)
@@ -103,7 +103,7 @@ def test_a_published_folder_needs_its_statistics_and_what_it_predicts(hopper, tm
     with pytest.raises(SystemExit, match="fit no critic of 64 rows"):
         main([*words, "horizon=64"])
     main([*words, "horizon=8"])
-    assert torch.equal(load_module(last(tmp_path / "run")).normalizer.scale, load_module(last(hopper)).normalizer.scale)
+    assert torch.equal(load_model(last(tmp_path / "run")).normalizer.scale, load_model(last(hopper)).normalizer.scale)
 
 
 @pytest.mark.parametrize(
@@ -171,6 +171,6 @@ def test_statistics_are_taken_from_data_as_the_original_did(tmp_path, capsys):
     assert "not opened, for pickles can run code: dataset_config.pkl" in capsys.readouterr().out
     with h5py.File(tmp_path / "hops.hdf5") as file:
         rows = np.concatenate([file["actions"][:], file["observations"][:]], axis=1).astype(np.float64)
-    normalizer = load_module(last(tmp_path / "run")).normalizer
+    normalizer = load_model(last(tmp_path / "run")).normalizer
     np.testing.assert_allclose(normalizer.offset, rows.mean(axis=0), atol=1e-5)
     np.testing.assert_allclose(normalizer.scale, rows.std(axis=0), rtol=1e-4)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from filelock import FileLock
 
-from diffplan.training.checkpoint import load_module, read_checkpoint
+from diffplan.run.checkpoint import load_model, read_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,7 @@ def test_a_full_disk_stops_with_one_sentence_and_the_last_checkpoint_intact(fini
     assert "checkpoint of step 20 is untouched" in said
     assert (run_dir / "checkpoints" / "last.ckpt").read_bytes() == before
     assert [path.name for path in (run_dir / "checkpoints").iterdir()] == ["last.ckpt"]
-    load_module(run_dir / "checkpoints" / "last.ckpt")
+    load_model(run_dir / "checkpoints" / "last.ckpt")
 
 
 @pytest.mark.parametrize("accumulate", [1, pytest.param(3, marks=pytest.mark.slow)])
@@ -220,7 +220,7 @@ def test_a_multirun_gives_every_seed_its_own_run(train_command, launcher):
     result = train_command("-m", "seed=0,1", *launcher)
     assert result.returncode == 0, result.stderr
     assert [path.name[:5] for path in train_command.run_dirs] == ["seed0", "seed1"]
-    weights = [load_module(path / "checkpoints" / "last.ckpt").state_dict() for path in train_command.run_dirs]
+    weights = [read_checkpoint(path / "checkpoints" / "last.ckpt")["state_dict"] for path in train_command.run_dirs]
     assert any(not torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
     groups = [
         json.loads((path / "events.jsonl").read_text().splitlines()[0])["groups"] for path in train_command.run_dirs

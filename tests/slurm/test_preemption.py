@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from diffplan.training.checkpoint import load_module, read_checkpoint
+from diffplan.run.checkpoint import read_checkpoint
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -23,7 +23,7 @@ ON_SLURM = ("hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1", "hydra.lau
 
 
 def weights(run_dir):
-    return load_module(run_dir / "checkpoints" / "last.ckpt").state_dict()
+    return read_checkpoint(run_dir / "checkpoints" / "last.ckpt")["state_dict"]
 
 
 def scores(run_dir):

@@ -18,14 +18,13 @@ logger = logging.getLogger(__name__)
 
 
 class CheckpointCallback(Callback):
-    """Writes ``<name>.ckpt``, whole or not at all, so that a run killed anywhere continues from its newest checkpoint.
+    """Writes ``last.ckpt`` (``critic.ckpt`` of a critic) so that a run continues from it wherever it was interrupted.
 
-    Written every so many steps, before every evaluation, after the last step, and when the process is told to stop,
-    which then ends with exit code 143. A new file replaces the old one only after it is complete and on disk.
+    The callback writes every so many steps, before every evaluation, after the last step, and when the process is told
+    to stop, which then ends with exit code 143. A new file replaces the old one only when it is complete and on disk.
 
     Args:
-        folder: Where ``<name>.ckpt`` lies.
-        name: ``last``, or ``critic``.
+        folder: Where checkpoints lie.
         every_n_steps: Optimiser steps between two checkpoints.
         keep_every_n_steps: Keeps ``step=N.ckpt`` (``critic-step=N.ckpt``) at every multiple; None keeps only the last.
 
@@ -33,28 +32,16 @@ class CheckpointCallback(Callback):
         CheckpointError: it cannot be written; the previous one is untouched.
     """
 
-    def __init__(
-        self, folder: str, every_n_steps: int, keep_every_n_steps: int | None = None, name: str = "last"
-    ) -> None:
+    def __init__(self, folder: str, every_n_steps: int, keep_every_n_steps: int | None = None) -> None:
         self.folder = Path(folder)
-        self.name = name
         self.every_n_steps = every_n_steps
         self.keep_every_n_steps = keep_every_n_steps
         self._saved_step = -1
         self._mid_accumulation = False
         self._gradients: dict[str, Tensor] = {}
 
-    @property
-    def last_path(self) -> Path:
-        """The newest checkpoint."""
-        return self.folder / f"{self.name}.ckpt"
-
-    @property
-    def _prefix(self) -> str:
-        return "" if self.name == "last" else f"{self.name}-"
-
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Takes up gradients that a stopped run had begun to accumulate; nothing new to save yet."""
+        """Restores gradients that a stopped run had begun to accumulate."""
         # Lightning has just put its own handlers in place; its exit code would read as success.
         stop_signal.defer()
         self._saved_step = trainer.global_step
@@ -81,8 +68,9 @@ class CheckpointCallback(Callback):
         if keep or step % self.every_n_steps == 0 or step == trainer.max_steps or _is_evaluated_next(trainer):
             self.save(trainer)
         if keep and trainer.is_global_zero:
-            kept = self.folder / f"{self._prefix}step={step}.ckpt"
-            shutil.copyfile(self.last_path, kept.with_suffix(".tmp"))
+            name = _name(trainer)
+            kept = self.folder / f"{'' if name == 'last' else f'{name}-'}step={step}.ckpt"
+            shutil.copyfile(self.folder / f"{name}.ckpt", kept.with_suffix(".tmp"))
             os.replace(kept.with_suffix(".tmp"), kept)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -107,14 +95,14 @@ class CheckpointCallback(Callback):
 
     def save(self, trainer: Trainer) -> None:
         """Writes the newest checkpoint atomically."""
-        temporary = self.folder / f"{self.name}.tmp"
+        temporary = self.folder / f"{_name(trainer)}.tmp"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             trainer.save_checkpoint(temporary, weights_only=False)
             if trainer.is_global_zero:
                 with temporary.open("rb") as file:
                     os.fsync(file.fileno())
-                os.replace(temporary, self.last_path)
+                os.replace(temporary, temporary.with_suffix(".ckpt"))
         except (OSError, RuntimeError) as error:
             with suppress(OSError):
                 temporary.unlink()
@@ -125,8 +113,13 @@ class CheckpointCallback(Callback):
         self._saved_step = trainer.global_step
 
 
+def _name(trainer: Trainer) -> str:
+    """Returns the name of the newest checkpoint of the module in training: ``last`` or ``critic``."""
+    return trainer.lightning_module.checkpoint_name  # type: ignore[return-value]
+
+
 def _is_evaluated_next(trainer: Trainer) -> bool:
-    """Whether an evaluation follows, which a stop breaks off; it begins anew from the checkpoint of this step."""
+    """Whether an evaluation follows. If it is interrupted, it begins again from the checkpoint of this step."""
     return any(isinstance(c, RolloutCallback) and c.is_due(trainer.global_step) for c in trainer.callbacks)  # type: ignore[attr-defined]
 
 

@@ -1,39 +1,17 @@
-"""Callbacks that watch a run: progress, speed, provenance and random state."""
+"""Callbacks that watch a run: its speed, its provenance and its random state."""
 
 import random
 import time
 from dataclasses import asdict
-from multiprocessing import current_process
 from typing import Any
 
 import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import RichProgressBar
 
-import diffplan
 from diffplan.errors import TaskMismatchError
-
-
-class ProgressBar(RichProgressBar):
-    """Lightning's rich progress bar with steps, time left, speed and loss on one line.
-
-    None is drawn by a process that shares its terminal with others, as the cells of a parallel sweep do.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(refresh_rate=1 if current_process().name == "MainProcess" else 0)
-
-    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """Keeps the loss; the bar has its own speed."""
-        metrics = super().get_metrics(trainer, pl_module)
-        loss = metrics.get(f"{getattr(pl_module, 'stage', 'train')}/loss")
-        return {} if loss is None else {"loss": loss}
-
-    def _get_train_description(self, current_epoch: int) -> str:
-        # Training is one pass over an endless stream, so an epoch number would say nothing.
-        is_critic = getattr(self.trainer.lightning_module, "stage", "train") == "critic"
-        return "Critic" if is_critic else "Training"
+from diffplan.run.checkpoint import checkpoint_origin
+from diffplan.training.modules import Stage
 
 
 class SpeedMonitor(Callback):
@@ -41,21 +19,23 @@ class SpeedMonitor(Callback):
 
     Args:
         every_n_steps: Optimiser steps between two measurements.
+        stage: Its recorder gets what was spent.
 
     Attributes:
         seconds: Wall time of all steps so far, evaluations between them included.
         cpu_seconds: Processor time of the same.
     """
 
-    def __init__(self, every_n_steps: int) -> None:
+    def __init__(self, every_n_steps: int, stage: Stage | None = None) -> None:
         self.every_n_steps = every_n_steps
+        self.recorder = None if stage is None else stage.recorder
         self.seconds = self.cpu_seconds = 0.0
         self._step = 0
         self._wall = self._cpu = 0.0
         self._mark: tuple[float, float] | None = None
 
     def state_dict(self) -> dict[str, float]:
-        """What the steps up to here have cost; those repeated after a kill count once."""
+        """Returns what the steps so far have cost. Steps that are repeated after an interruption count once."""
         if self._mark is not None:
             now = (time.perf_counter(), time.process_time())
             self.seconds += now[0] - self._mark[0]
@@ -64,11 +44,13 @@ class SpeedMonitor(Callback):
         return {"seconds": self.seconds, "cpu_seconds": self.cpu_seconds}
 
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        """Goes on counting."""
+        """Continues to add up."""
         self.seconds, self.cpu_seconds = state_dict["seconds"], state_dict["cpu_seconds"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clocks."""
+        if self.recorder is not None:
+            self.recorder.costs[getattr(pl_module, "stage", "train")] = self.state_dict
         self._restart(trainer.global_step)
         self._mark = (time.perf_counter(), time.process_time())
 
@@ -102,23 +84,18 @@ class ProvenanceCallback(Callback):
         config: The whole resolved config, plain values only.
 
     Raises:
-        TaskMismatchError: training is taken up again on other data.
+        TaskMismatchError: training is continued on other data.
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Adds config, data identity and version."""
-        checkpoint["diffplan"] = {
-            "version": diffplan.__version__,
-            "config": self.config,
-            "module": type(pl_module).__name__,
-            "data": _identity(trainer),
-        }
+        """Adds config, data identity, version and format."""
+        checkpoint["diffplan"] = checkpoint_origin(self.config, _identity(trainer))
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Refuses to go on with other data."""
+        """Refuses to continue with other data."""
         trained, present = checkpoint["diffplan"]["data"], _identity(trainer)
         if trained["sha256"] != present["sha256"]:
             raise TaskMismatchError(

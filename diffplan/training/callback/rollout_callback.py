@@ -1,4 +1,4 @@
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +10,17 @@ from diffplan.method.critic import TrajectoryCritic
 from diffplan.method.model import TrajectoryModel
 from diffplan.planner.base import Planner
 from diffplan.run import stop_signal
+from diffplan.run.evaluation import Evaluation, evaluate
 from diffplan.tracking.base import AbstractRunLogger
+from diffplan.tracking.evaluation_recorder import log_evaluation
 from diffplan.training.callback.stop_run import stop_run
-from diffplan.training.diffuser_module import DiffuserModule
-from diffplan.training.evaluation import Evaluation, evaluate
-from diffplan.training.value_module import ValueModule
+from diffplan.training.modules import Stage
 
 
 class RolloutCallback(Callback):
-    """Plans seeded episodes with the averaged weights every so many steps and after the last, and logs how they went.
+    """Plays seeded episodes with the averaged weights every so many steps and after the last one, and logs the scores.
 
-    Nothing here draws from training's randomness, so how often it runs does not change the weights.
+    The callback draws nothing from training's random generators, so how often it runs does not change the weights.
 
     Args:
         env_id: Environment to play in.
@@ -34,12 +34,10 @@ class RolloutCallback(Callback):
         first_seed: Episodes have the seeds ``first_seed``, ``first_seed + 1``...
         protocols: How episodes are played: ``single_task`` (the task's own goal, or none), ``multi2d`` (random goals).
         num_videos: Episodes filmed at each evaluation.
+        stage: What to plan with beside the module in training, and where results are kept.
 
     Attributes:
-        protocols: What the task is evaluated under: ``single_task`` (its own goal, if it has one), ``multi2d``.
-        partner: What plans are made with beside the module in training.
         final: The last evaluation, by protocol.
-        leave: Records an evaluation, given its step and whether it is the last; None where nothing is to be kept.
 
     Raises:
         ConfigError: no episodes or no protocol.
@@ -58,6 +56,7 @@ class RolloutCallback(Callback):
         first_seed: int = 0,
         protocols: Sequence[str] = ("single_task", "multi2d"),
         num_videos: int = 4,
+        stage: Stage | None = None,
     ) -> None:
         if num_episodes < 1 or num_final_episodes < 1 or not protocols:
             raise ConfigError("callbacks.rollout needs at least one episode and one protocol.")
@@ -76,33 +75,25 @@ class RolloutCallback(Callback):
         self.first_seed = first_seed
         self.protocols = protocols
         self.num_videos = num_videos
-        self.partner: Any = None
-        self.leave: Callable[[Mapping[str, Evaluation], int, bool], Any] | None = None
+        self.stage = stage or Stage()
         self.final: dict[str, Evaluation] = {}
         self._evaluated_step = 0
 
-    def make_planner(self, module: LightningModule) -> Planner:
-        """Builds the planner of one evaluation from the weights as they stand, and the partner's.
-
-        Args:
-            module: The module in training: a denoiser, or a critic whose partner is the denoiser.
-        """
-        if isinstance(module, ValueModule):
-            return self.planner(self.partner, module.critic())
-        if isinstance(module, DiffuserModule):
-            return self.planner(module.model(), self.partner)
-        raise TypeError(f"{type(module).__name__} is neither denoiser nor critic")
-
     def is_due(self, step: int) -> bool:
         """Whether an evaluation comes before the next step."""
-        return self.every_n_steps > 0 and step % self.every_n_steps == 0 and step not in (0, self._evaluated_step)
+        return (
+            self.stage.plans
+            and self.every_n_steps > 0
+            and step % self.every_n_steps == 0
+            and step not in (0, self._evaluated_step)
+        )
 
     def state_dict(self) -> dict[str, int]:
-        """Which evaluation was the last; a run killed during the next one repeats it."""
+        """Returns the step of the last evaluation. A run that is killed during the next one repeats it."""
         return {"evaluated_step": self._evaluated_step}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Continues behind the last evaluation."""
+        """Continues after the last evaluation."""
         self._evaluated_step = state_dict["evaluated_step"]
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -113,8 +104,8 @@ class RolloutCallback(Callback):
         self._evaluate(trainer, pl_module, self.num_episodes, final=False)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Evaluates the finished model, also when a finished training is only taken up again."""
-        if trainer.global_step >= trainer.max_steps:
+        """Evaluates the finished model, also when a finished training is run again."""
+        if self.stage.plans and trainer.global_step >= trainer.max_steps:
             self.final = self._evaluate(trainer, pl_module, self.num_final_episodes, final=True)
 
     def _evaluate(
@@ -122,7 +113,7 @@ class RolloutCallback(Callback):
     ) -> dict[str, Evaluation]:
         evaluations = {}
         if trainer.is_global_zero:
-            planner = self.make_planner(pl_module)
+            planner = self.planner(*pl_module.pair(self.stage.partner))  # type: ignore[operator]
             seeds = range(self.first_seed, self.first_seed + num_episodes)
             for protocol in self.protocols:
                 evaluations[protocol] = evaluate(
@@ -137,12 +128,12 @@ class RolloutCallback(Callback):
                 )
                 if evaluations[protocol].rollout.complete:
                     loggers = [logger for logger in trainer.loggers if isinstance(logger, AbstractRunLogger)]
-                    evaluations[protocol].log(loggers, self.media_dir, trainer.global_step)
-            if all(evaluation.rollout.complete for evaluation in evaluations.values()) and self.leave is not None:
-                self.leave(evaluations, trainer.global_step, final)
+                    log_evaluation(evaluations[protocol], loggers, self.media_dir, trainer.global_step)
+            if all(e.rollout.complete for e in evaluations.values()) and self.stage.recorder is not None:
+                self.stage.recorder.record(evaluations, trainer.global_step, final)
         complete = all(evaluation.rollout.complete for evaluation in evaluations.values())
         trainer.strategy.barrier("rollout")
         if not trainer.strategy.reduce_boolean_decision(complete):
-            # The checkpoint of this step is on disk, and the evaluation begins anew from it.
+            # The checkpoint of this step is on disk, and the evaluation begins again from it.
             stop_run(trainer)
         return evaluations

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import register_resolvers
 from diffplan.run import stop_signal
-from diffplan.training.console import readable_console
+from diffplan.training.stages import new_model, readable_console
 
 TINY = (
     "experiment=quickstart",
@@ -58,7 +58,8 @@ def fit(tmp_path, tiny_data_dir, monkeypatch):
         monkeypatch.setattr(stop_signal, "_process", stop_signal._Process(os.getpid()))
         config = composed(tmp_path, tiny_data_dir, f"trainer.max_steps={max_steps}", *overrides)
         seed_everything(config.seed, verbose=False)
-        module, datamodule = instantiate(config.module), instantiate(config.datamodule)
+        datamodule = instantiate(config.datamodule)
+        module = instantiate(config.module)(new_model(config, datamodule))
         options = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
         with readable_console():
             trainer = Trainer(

@@ -1,6 +1,6 @@
 from lightning import LightningModule, Trainer
 
-from diffplan.training.callback.monitors import ProgressBar
+from diffplan.training.callback.progress_bar import ProgressBar
 
 
 def test_the_bar_shows_the_loss_and_nothing_else(tmp_path):

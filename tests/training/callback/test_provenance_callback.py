@@ -2,9 +2,9 @@ import pytest
 
 import diffplan
 from diffplan.errors import TaskMismatchError
+from diffplan.run.checkpoint import read_checkpoint
 from diffplan.training.callback.checkpoint_callback import CheckpointCallback
 from diffplan.training.callback.monitors import ProvenanceCallback
-from diffplan.training.checkpoint import read_checkpoint
 
 
 @pytest.fixture

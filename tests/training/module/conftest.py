@@ -11,12 +11,14 @@ from diffusers import DDPMScheduler
 
 from diffplan.data.datamodule import TrajectoryDataModule
 from diffplan.data.source.base import AbstractSource, DataIdentity, Episode, Transitions
+from diffplan.method.average import ExponentialMovingAverage
 from diffplan.method.conditioning import FirstState
+from diffplan.method.model import TrajectoryModel
 from diffplan.method.network.temporal_unet import TemporalUnet
 from diffplan.method.normalizer import LimitsNormalizer
 from diffplan.method.objective import DenoisingLoss
-from diffplan.training.diffuser_module import DiffuserModule
-from diffplan.training.exponential_moving_average import ExponentialMovingAverage
+from diffplan.method.trajectory import TransitionLayout
+from diffplan.training.modules import DiffuserModule
 
 
 class CircleSource(AbstractSource):
@@ -42,18 +44,24 @@ class CircleSource(AbstractSource):
 def make_module():
     def make(seed: int = 0, prediction_type: str = "sample", horizon: int = 8, **settings) -> DiffuserModule:
         torch.manual_seed(0)
+        model = TrajectoryModel(
+            backbone=settings.pop("backbone", None) or TemporalUnet(3, dim=8, dim_multipliers=(1, 2)),
+            normalizer=LimitsNormalizer(3),
+            scheduler=settings.pop("scheduler", None)
+            or DDPMScheduler(20, beta_schedule="squaredcos_cap_v2", prediction_type=prediction_type),
+            conditioning=FirstState(),
+            layout=TransitionLayout(1, 2),
+            horizon=horizon,
+            stride=1,
+        )
         settings = {
-            "backbone": TemporalUnet(3, dim=8, dim_multipliers=(1, 2)),
-            "scheduler": DDPMScheduler(20, beta_schedule="squaredcos_cap_v2", prediction_type=prediction_type),
-            "conditioning": FirstState(),
             "loss": DenoisingLoss(horizon, 1, 2, action_weight=10.0),
-            "normalizer": LimitsNormalizer(3),
             "optimizer": partial(torch.optim.Adam, lr=3e-3),
             "learning_rate_schedule": None,
             "average": partial(ExponentialMovingAverage, decay=0.9, update_every=1, start_step=5),
             **settings,
         }
-        return DiffuserModule(action_dim=1, observation_dim=2, horizon=horizon, stride=1, seed=seed, **settings)
+        return DiffuserModule(model, seed=seed, **settings)
 
     return make
 
@@ -61,7 +69,9 @@ def make_module():
 @pytest.fixture
 def fit():
     def run(module: DiffuserModule, max_steps: int, callbacks=(), **settings) -> lightning.Trainer:
-        data = TrajectoryDataModule(CircleSource(), LimitsNormalizer(3), 1, 2, module.horizon, 1, batch_size=16, seed=0)
+        data = TrajectoryDataModule(
+            CircleSource(), module.normalizer, 1, 2, module.fresh.horizon, 1, batch_size=16, seed=0
+        )
         trainer = lightning.Trainer(
             accelerator="cpu", max_steps=max_steps, max_epochs=-1, callbacks=list(callbacks), logger=False,
             enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, **settings,

@@ -6,9 +6,9 @@ import torch
 from diffusers import EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler, PNDMScheduler
 
 from diffplan.errors import ConfigError, HorizonError
+from diffplan.method.average import ExponentialMovingAverage
 from diffplan.method.network.base import AbstractBackbone
 from diffplan.method.trajectory import TrajectoryBatch
-from diffplan.training.exponential_moving_average import ExponentialMovingAverage
 
 # Lightning's advice does not concern batches made in memory nor an average that is only ever evaluated, and its use of
 # a deprecated function of PyTorch is not ours to change.
@@ -107,7 +107,7 @@ def test_the_network_sees_clean_states_where_they_are_given_and_noise_of_its_tim
     module, _ = step(make_module, 0)
     noisy, clean = module.backbone.noisy, batch(0).trajectories
     assert torch.equal(noisy[:, 0, 1:], clean[:, 0, 1:])
-    signal = module.scheduler.alphas_cumprod[module.backbone.timesteps][:, None, None]
+    signal = module.fresh.scheduler.alphas_cumprod[module.backbone.timesteps][:, None, None]
     noise = (noisy - signal.sqrt() * clean) / (1 - signal).sqrt()
     noise = torch.cat([noise[:, 1:].flatten(), noise[:, 0, :1].flatten()])
     # 90,112 standard normals.

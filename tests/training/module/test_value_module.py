@@ -9,14 +9,14 @@ from diffusers import DDPMScheduler
 from diffplan.data.datamodule import TrajectoryDataModule
 from diffplan.data.source.base import Episode
 from diffplan.errors import HorizonError
+from diffplan.method.average import ExponentialMovingAverage
 from diffplan.method.conditioning import FirstState
-from diffplan.method.critic import ReturnTarget
+from diffplan.method.critic import ReturnTarget, TrajectoryCritic
 from diffplan.method.network.value_unet import ValueUnet
 from diffplan.method.normalizer import LimitsNormalizer
 from diffplan.method.objective import ValueLoss
-from diffplan.method.trajectory import TrajectoryBatch
-from diffplan.training.exponential_moving_average import ExponentialMovingAverage
-from diffplan.training.value_module import ValueModule
+from diffplan.method.trajectory import TrajectoryBatch, TransitionLayout
+from diffplan.training.modules import ValueModule
 from tests.training.module.conftest import CircleSource
 
 pytestmark = [
@@ -45,17 +45,19 @@ class Losses(lightning.Callback):
 
 def value_module(horizon: int = 8, network_horizon: int = 8, **settings) -> ValueModule:
     torch.manual_seed(0)
-    return ValueModule(
+    critic = TrajectoryCritic(
         backbone=ValueUnet(3, network_horizon, 8, (1, 8)),
-        scheduler=DDPMScheduler(20, beta_schedule="squaredcos_cap_v2", prediction_type="sample"),
-        conditioning=FirstState(),
-        loss=ValueLoss(),
         normalizer=LimitsNormalizer(3),
-        target=ReturnTarget(0.9, -10.0),
-        action_dim=1,
-        observation_dim=2,
+        scheduler=DDPMScheduler(20, beta_schedule="squaredcos_cap_v2", prediction_type="sample"),
+        layout=TransitionLayout(1, 2),
         horizon=horizon,
         stride=1,
+        target=ReturnTarget(0.9, -10.0),
+        conditioning=FirstState(),
+    )
+    return ValueModule(
+        critic,
+        loss=ValueLoss(),
         optimizer=partial(torch.optim.Adam, lr=3e-3),
         learning_rate_schedule=None,
         average=partial(ExponentialMovingAverage, decay=0.9, update_every=1, start_step=5),
@@ -66,7 +68,7 @@ def value_module(horizon: int = 8, network_horizon: int = 8, **settings) -> Valu
 
 def fit(module: ValueModule, max_steps: int) -> list[float]:
     data = TrajectoryDataModule(
-        RewardedSource(), LimitsNormalizer(3), 1, 2, 8, 1, batch_size=16, seed=0, returns=module.target
+        RewardedSource(), module.normalizer, 1, 2, 8, 1, batch_size=16, seed=0, returns=module.fresh.target
     )
     losses = Losses()
     lightning.Trainer(
@@ -82,7 +84,7 @@ def test_training_teaches_it_which_windows_are_worth_more(normalize_targets):
     losses = fit(module, 200)
     assert np.mean(losses[-20:]) < 0.75 * np.mean(losses[:20])
     windows = TrajectoryDataModule(
-        RewardedSource(), LimitsNormalizer(3), 1, 2, 8, 1, batch_size=16, seed=0, returns=module.target
+        RewardedSource(), LimitsNormalizer(3), 1, 2, 8, 1, batch_size=16, seed=0, returns=module.fresh.target
     )
     windows.setup("fit")
     batch = windows.windows.batch(torch.arange(0, len(windows.windows), 7), 0)
@@ -112,7 +114,7 @@ def test_the_loss_is_the_error_of_the_return_whatever_the_noise():
     module.backbone = Constant()
     returns = torch.tensor([1.0, 5.0])
     batch = TrajectoryBatch(torch.randn(2, 8, 3), torch.ones(2, 8, dtype=torch.bool), 0, returns)
-    module._log = lambda *numbers: None
+    module._log = lambda numbers: None
     assert module.training_step(batch, 0).item() == pytest.approx((1.0 + 9.0) / 2)
 
 

@@ -9,8 +9,9 @@ from diffplan.env.rollout import Rollout
 from diffplan.env.watched_planner import ImaginedMoment
 from diffplan.errors import RenderingError
 from diffplan.method.critic import ReturnTarget
+from diffplan.run.evaluation import Evaluation, evaluate
 from diffplan.tracking.csv_logger import CsvLogger
-from diffplan.training.evaluation import Evaluation, _frames_per_second, evaluate
+from diffplan.tracking.evaluation_recorder import _frames_per_second, draw_evaluation, log_evaluation
 
 
 class StraightPlanner:
@@ -160,7 +161,7 @@ def test_with_a_critic_the_table_has_what_it_promised_and_what_came():
 @pytest.mark.parametrize("changes", [{}, CRITIC])
 def test_every_logger_takes_the_table_of_a_task_without_goal(tmp_path, changes):
     logger = CsvLogger(str(tmp_path / "run"))
-    locomotion(**changes).log([logger], tmp_path / "media", 3)
+    log_evaluation(locomotion(**changes), [logger], tmp_path / "media", 3)
     (path,) = (tmp_path / "run").rglob("*episodes*.csv")
     assert path.read_text().splitlines()[1].startswith("7,7.0,3,True")
 
@@ -189,7 +190,7 @@ def test_locomotion_is_played_scored_drawn_and_logged(tmp_path):
     played = evaluate("hopper-medium-v2", HoppingPlanner(), [0, 1], "single_task", -20.27, 3234.3, num_videos=1)
     assert played.latched_scores is None
     assert played.rollout.terminated.all()
-    files = played.draw(tmp_path, 9)
+    files = draw_evaluation(played, tmp_path, 9)
     assert [key.rpartition("/")[2] for key in files] == ["calibration", "imagined", "video"]
     assert all(path.stat().st_size > 1000 for path in files.values())
     np.testing.assert_array_equal(played.rollout.values[0, :2], played.rollout.observations[0, :2, 0])
@@ -204,7 +205,7 @@ def test_states_that_cannot_be_drawn_cost_only_their_picture(tmp_path, caplog, m
     monkeypatch.setattr("diffplan.env.locomotion.locomotion.StatePicture", fail)
     moments = (ImaginedMoment(0, 0, np.zeros((3, 11))),)
     logger = CsvLogger(str(tmp_path / "run"))
-    locomotion(moments=moments, **CRITIC).log([logger], tmp_path / "media", 3)
+    log_evaluation(locomotion(moments=moments, **CRITIC), [logger], tmp_path / "media", 3)
     assert sorted(path.name for path in (tmp_path / "media").iterdir()) == ["single_task-calibration-step3.png"]
     assert [record.message for record in caplog.records] == ["Imagined states are not drawn: no OpenGL here."]
     assert "eval/single_task/return_mean" in (tmp_path / "run" / "metrics.jsonl").read_text()
@@ -234,7 +235,7 @@ def test_episodes_are_played_scored_drawn_and_given_to_every_logger(tmp_path):
     assert (played.latched_scores >= played.scores).all()
 
     loggers = [CsvLogger(str(tmp_path / name)) for name in ("first", "second")]
-    played.log(loggers, tmp_path / "media", 40)
+    log_evaluation(played, loggers, tmp_path / "media", 40)
     for logger in loggers:
         logger.finalize("success")
     picture = tmp_path / "media" / "multi2d-plans-step40.png"
@@ -247,7 +248,7 @@ def test_episodes_are_played_scored_drawn_and_given_to_every_logger(tmp_path):
 
 
 def test_without_videos_only_the_plans_are_drawn(tmp_path):
-    files = evaluation().draw(tmp_path, 3)
+    files = draw_evaluation(evaluation(), tmp_path, 3)
     assert files == {"eval/multi2d/plans": tmp_path / "multi2d-plans-step3.png"}
     assert width(files["eval/multi2d/plans"]) > 100
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from diffplan.training.exponential_moving_average import ExponentialMovingAverage
+from diffplan.method.average import ExponentialMovingAverage
 
 
 def set_weights(network: nn.Module, value: float) -> None:

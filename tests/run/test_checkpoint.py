@@ -13,11 +13,20 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from diffplan.config.parts import with_first_names
 from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import register_resolvers
 from diffplan.errors import CheckpointError
-from diffplan.training.checkpoint import checkpoint_config, load_module, read_checkpoint
-from diffplan.training.diffuser_module import DiffuserModule
+from diffplan.run.checkpoint import (
+    build_model,
+    checkpoint_config,
+    checkpoint_origin,
+    checkpoint_weights,
+    load_critic,
+    load_model,
+    read_checkpoint,
+)
+from diffplan.training.modules import DiffuserModule
 
 
 @pytest.fixture(scope="session")
@@ -29,8 +38,19 @@ def composed() -> dict:
     ]  # fmt: skip
     with initialize_config_dir(str(CONF_DIR), version_base=None):
         config = compose("train", overrides)
-    # The names of run folders come from Hydra's own settings, which only a command has; the module needs none of them.
-    return {"module": OmegaConf.to_container(config.module, resolve=True)}
+    # The names of run folders come from Hydra's own settings, which only a command has.
+    parts = (
+        "backbone",
+        "normalizer",
+        "scheduler",
+        "conditioning",
+        "datamodule",
+        "module",
+        "optimizer",
+        "critic",
+        "task",
+    )
+    return {key: OmegaConf.to_container(config[key], resolve=True) for key in parts}
 
 
 @pytest.fixture
@@ -42,7 +62,7 @@ def config(composed) -> dict:
 def module(config) -> DiffuserModule:
     """With statistics and an average that differ from those of a fresh module."""
     torch.manual_seed(0)
-    module = instantiate(OmegaConf.create(config["module"]))
+    module = instantiate(OmegaConf.create(config["module"]))(build_model(config))
     module.normalizer.fit(np.array([[0.5, 0.5, -5.0, -5.0], [3.5, 3.5, 5.0, 5.0]], dtype=np.float32))
     for parameter in module.average.parameters():
         parameter.data.mul_(0.5)
@@ -55,7 +75,7 @@ def checkpoint(config, module) -> dict:
     return {
         "state_dict": module.state_dict(),
         "global_step": 3,
-        "diffplan": {"version": "0.1.0", "config": config, "data": {"name": "maze2d-umaze-v1"}},
+        "diffplan": checkpoint_origin(config, {"name": "maze2d-umaze-v1"}),
     }
 
 
@@ -88,15 +108,54 @@ class Touch:
 
 
 def test_a_model_is_rebuilt_from_its_path_alone(save, checkpoint, module):
-    rebuilt = load_module(save(checkpoint))
-    assert not rebuilt.training
-    assert rebuilt.state_dict().keys() == module.state_dict().keys()
-    assert all(torch.equal(value, module.state_dict()[key]) for key, value in rebuilt.state_dict().items())
+    rebuilt, original = load_model(save(checkpoint)), module.model()
+    assert not rebuilt.backbone.training
     trajectories, timesteps = torch.randn(2, 8, 4), torch.tensor([0, 3])
-    for network, original in ((rebuilt.model().backbone, module.model().backbone), (rebuilt.backbone, module.backbone)):
-        assert torch.equal(network(trajectories, timesteps), original(trajectories, timesteps))
-    assert rebuilt.model().normalizer.offset.tolist() == [2.0, 2.0, 0.0, 0.0]
+    assert torch.equal(rebuilt.backbone(trajectories, timesteps), original.backbone(trajectories, timesteps))
+    assert rebuilt.normalizer.offset.tolist() == [2.0, 2.0, 0.0, 0.0]
     assert (rebuilt.horizon, rebuilt.stride) == (8, 4)
+    assert type(rebuilt.scheduler) is type(original.scheduler)
+
+
+def test_parts_are_named_by_their_yamls_with_a_format_number(checkpoint):
+    origin = checkpoint["diffplan"]
+    assert origin["format"] == 2
+    assert origin["config"]["backbone"]["_part_"] == "backbone/temporal_unet"
+    assert origin["config"]["scheduler"]["_part_"] == "scheduler/ddpm"
+    assert origin["config"]["optimizer"]["_part_"] == "optimizer/adam"
+    assert "_target_" not in repr(origin)
+    assert "diffplan." not in repr(origin["config"])
+
+
+def test_a_model_s_state_is_what_its_training_module_writes(checkpoint, module):
+    written = checkpoint_weights(module.model(), module.backbone.state_dict())
+    assert written.keys() == checkpoint["state_dict"].keys()
+    assert all(torch.equal(value, checkpoint["state_dict"][key]) for key, value in written.items())
+
+
+def test_the_first_format_named_parts_by_the_paths_they_had(save, checkpoint, config):
+    first = with_first_names(config)
+    assert first["backbone"]["_target_"] == "diffplan.backbone.temporal_unet.TemporalUnet"
+    checkpoint["diffplan"] = {"version": "0.1.0", "config": first, "data": {"name": "maze2d-umaze-v1"}}
+    path = save(checkpoint)
+    assert load_model(path).normalizer.offset.tolist() == [2.0, 2.0, 0.0, 0.0]
+    assert checkpoint_config(read_checkpoint(path)) == config
+
+
+def test_a_later_format_is_refused(save, checkpoint):
+    checkpoint["diffplan"]["format"] = 3
+    with pytest.raises(CheckpointError, match="format 3, but this version reads formats up to 2") as error:
+        load_model(save(checkpoint))
+    one_sentence(error)
+
+
+def test_reading_and_rebuilding_needs_no_lightning_and_no_hydra(save, checkpoint):
+    code = (
+        "import sys; from diffplan.run.checkpoint import load_model; load_model(sys.argv[1]); "
+        "print(*{'lightning', 'hydra', 'omegaconf', 'wandb', 'gymnasium'} & set(sys.modules))"
+    )
+    command = [sys.executable, "-c", code, str(save(checkpoint))]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "\n"
 
 
 @pytest.mark.slow
@@ -110,10 +169,10 @@ def test_what_a_training_run_writes_is_rebuilt_with_weights_and_statistics(tmp_p
         [sys.executable, "-m", "diffplan.cli.train", *settings], check=True, capture_output=True, cwd=tmp_path
     )
     (path,) = tmp_path.rglob("last.ckpt")
-    rebuilt, written = load_module(path), read_checkpoint(path)
+    model, written = load_model(path), read_checkpoint(path)
     assert written["global_step"] == 3
-    assert all(torch.equal(value, written["state_dict"][key]) for key, value in rebuilt.state_dict().items())
-    model = rebuilt.model()
+    for key, value in model.backbone.state_dict().items():
+        assert torch.equal(value, written["state_dict"][f"average.average.{key}"])
     # The U-Maze reaches from about 0.4 to 3.6 metres.
     assert ((model.normalizer.scale[:2] > 0.5) & (model.normalizer.scale[:2] < 2.0)).all()
     assert model.backbone(torch.zeros(1, 32, 4), torch.tensor([0])).isfinite().all()
@@ -121,17 +180,17 @@ def test_what_a_training_run_writes_is_rebuilt_with_weights_and_statistics(tmp_p
 
 def test_its_config_is_the_one_it_was_trained_with(save, checkpoint, config):
     read = read_checkpoint(save(checkpoint))
-    assert OmegaConf.to_container(checkpoint_config(read)) == config
+    assert checkpoint_config(read) == config
 
 
 def test_a_compiled_model_s_checkpoint_is_loaded_without_compiling(save, checkpoint):
     checkpoint["diffplan"]["config"]["module"]["compile"] = True
-    assert load_module(save(checkpoint)).backbone._compiled_call_impl is None
+    assert load_model(save(checkpoint)).backbone._compiled_call_impl is None
 
 
 def test_the_file_may_be_replaced_while_its_model_is_in_use(save, checkpoint):
     path = save(checkpoint)
-    rebuilt = load_module(path)
+    rebuilt = load_model(path)
     before = rebuilt.backbone.head[1].weight.clone()
     path.write_bytes(b"0" * path.stat().st_size)
     assert torch.equal(rebuilt.backbone.head[1].weight, before)
@@ -140,7 +199,7 @@ def test_the_file_may_be_replaced_while_its_model_is_in_use(save, checkpoint):
 def test_a_pickled_payload_is_refused_and_not_executed(save, checkpoint, tmp_path):
     path = save({**checkpoint, "extra": Touch(tmp_path / "executed")})
     with pytest.raises(CheckpointError, match=r"holds pickled code \(posix.mkdir\) and is not loaded") as error:
-        load_module(path)
+        load_model(path)
     one_sentence(error)
     assert not (tmp_path / "executed").exists()
     # The payload is live: read carelessly, it runs.
@@ -174,78 +233,112 @@ def test_a_truncated_file_is_refused(save, checkpoint, share):
 def test_another_kind_of_file_is_refused(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(CheckpointError, match="is truncated or not a checkpoint") as error:
-        load_module(tmp_path / name)
+        load_model(tmp_path / name)
     one_sentence(error)
 
 
 @pytest.mark.parametrize("content", [{"state_dict": {}}, {"diffplan": {}}, [1, 2], torch.zeros(3)])
 def test_a_checkpoint_of_something_else_is_refused(save, content):
     with pytest.raises(CheckpointError, match="is no checkpoint of diffplan") as error:
-        load_module(save(content))
+        load_model(save(content))
     one_sentence(error)
 
 
 def test_no_file_and_a_folder_are_refused(tmp_path):
     for path in (tmp_path / "missing.ckpt", tmp_path):
         with pytest.raises(CheckpointError, match=re.escape(f"there is no checkpoint at {path}")) as error:
-            load_module(path)
+            load_model(path)
         one_sentence(error)
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        "os.mkdir",
-        "builtins.eval",
-        # Every module reaches others through its own imports.
-        "diffplan.method.network.temporal_unet.torch.save",
-        "diffplan.training.diffuser_module.torch.hub.load",
-        "diffusers.utils.import_utils.importlib.import_module",
-        "diffusers.DDPMScheduler.from_pretrained",
-        "torch.optim.adam.torch.save",
-        "diffplan.training.diffuser_module.nn.Linear",
-        "diffplan.method.network.nowhere.Network",
-    ],
-)
-@pytest.mark.parametrize("key", ["backbone", "optimizer"])
+FOREIGN = [
+    "os.mkdir",
+    "builtins.eval",
+    # Every module reaches others through its own imports.
+    "diffplan.method.network.temporal_unet.torch.save",
+    "diffplan.training.modules.torch.hub.load",
+    "diffusers.utils.import_utils.importlib.import_module",
+    "diffusers.DDPMScheduler.from_pretrained",
+    "torch.optim.adam.torch.save",
+    "torch.optim.Adam",
+    "diffplan.training.modules.nn.Linear",
+    "diffplan.method.network.nowhere.Network",
+    "lightning.Trainer",
+]
+
+
+@pytest.mark.parametrize("target", FOREIGN)
+@pytest.mark.parametrize("key", ["backbone", "scheduler", "conditioning", "normalizer"])
 def test_a_config_that_asks_for_anything_but_our_own_parts_is_refused(save, checkpoint, tmp_path, target, key):
     arguments = [{"executed": True}, str(tmp_path / "executed")]
-    checkpoint["diffplan"]["config"]["module"][key] = {"_target_": target, "_args_": arguments}
+    checkpoint["diffplan"]["config"][key] = {"_target_": target, "_args_": arguments}
     with pytest.raises(CheckpointError, match=f"asks for '{re.escape(target)}' to be called") as error:
-        load_module(save(checkpoint))
+        load_model(save(checkpoint))
     one_sentence(error)
     assert not (tmp_path / "executed").exists()
 
 
-def test_a_part_that_is_not_the_one_asked_for_is_refused(save, checkpoint):
-    checkpoint["diffplan"]["config"]["module"]["backbone"] = checkpoint["diffplan"]["config"]["module"]["normalizer"]
+@pytest.mark.parametrize(
+    "name", ["backbone/nothing", "os.mkdir", "../backbone/temporal_unet", "normalizer/limits_normalizer"]
+)
+def test_a_name_that_is_no_part_of_its_group_is_refused(save, checkpoint, name):
+    checkpoint["diffplan"]["config"]["backbone"] = {"_part_": name}
+    with pytest.raises(CheckpointError, match="which is no part of a model"):
+        load_model(save(checkpoint))
+
+
+def test_a_part_inside_a_part_is_not_built(save, checkpoint, tmp_path):
+    checkpoint["diffplan"]["config"]["backbone"]["dim"] = {"_target_": "os.mkdir", "path": str(tmp_path / "executed")}
     with pytest.raises(CheckpointError, match="do not fit its config"):
-        load_module(save(checkpoint))
+        load_model(save(checkpoint))
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_critic_is_no_denoiser(save, checkpoint):
+    config = checkpoint["diffplan"]["config"]
+    config["backbone"] = {
+        "_part_": "backbone/value_unet",
+        "transition_dim": 4,
+        "horizon": 8,
+        "dim": 8,
+        "dim_multipliers": [1, 8],
+    }
+    with pytest.raises(CheckpointError, match="ValueUnet is no denoiser"):
+        load_model(save(checkpoint))
+    with pytest.raises(CheckpointError, match="holds a denoiser where a critic is needed"):
+        load_critic(save(checkpoint))
+
+
+def test_a_scheduler_of_diffusers_without_a_yaml_is_built(save, checkpoint):
+    checkpoint["diffplan"]["config"]["scheduler"] = {
+        "_target_": "diffusers.DDPMScheduler",
+        "num_train_timesteps": 4,
+        "prediction_type": "sample",
+    }
+    assert load_model(save(checkpoint)).scheduler.config.num_train_timesteps == 4
 
 
 @pytest.mark.parametrize("part", ["scheduler", "task"])
-def test_nothing_foreign_is_built_for_planning_either(checkpoint, part):
-    checkpoint["diffplan"]["config"][part] = {"_target_": "os.system", "command": "true"}
+@pytest.mark.parametrize("inside", [False, True])
+def test_nothing_foreign_is_built_for_planning_either(save, checkpoint, part, inside):
+    foreign = {"_target_": "os.system", "command": "true"}
+    config = checkpoint["diffplan"]["config"]
+    config[part] = {**config[part], "extra": [foreign]} if inside else foreign
+    read = read_checkpoint(save(checkpoint))
     with pytest.raises(CheckpointError, match=r"asks for 'os\.system' to be called"):
-        checkpoint_config(checkpoint)
-
-
-def test_a_module_that_is_no_module_is_refused(save, checkpoint):
-    checkpoint["diffplan"]["config"]["module"] = {"_target_": "diffplan.method.conditioning.FirstState"}
-    with pytest.raises(CheckpointError, match="do not fit its config"):
-        load_module(save(checkpoint))
+        checkpoint_config(read)
 
 
 def test_weights_of_another_architecture_are_refused(save, checkpoint):
-    checkpoint["diffplan"]["config"]["module"]["backbone"]["dim"] = 16
+    checkpoint["diffplan"]["config"]["backbone"]["dim"] = 16
     with pytest.raises(CheckpointError, match=r"the weights in .* do not fit its config") as error:
-        load_module(save(checkpoint))
+        load_model(save(checkpoint))
     one_sentence(error)
 
 
-@pytest.mark.parametrize("broken", [{}, {"config": {}}, {"config": {"module": {"_target_": None}}}, {"config": 3}])
+@pytest.mark.parametrize("broken", [{}, {"config": {}}, {"config": {"backbone": {"_target_": None}}}, {"config": 3}])
 def test_a_checkpoint_without_a_usable_config_is_refused(save, checkpoint, broken):
     checkpoint["diffplan"] = broken
     with pytest.raises(CheckpointError) as error:
-        load_module(save(checkpoint))
+        load_model(save(checkpoint))
     one_sentence(error)

@@ -1,3 +1,5 @@
+"""The slow average of a network's weights that planning uses."""
+
 import copy
 
 import torch

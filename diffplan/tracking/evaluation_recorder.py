@@ -1,0 +1,173 @@
+"""Shows and keeps evaluations: pictures and numbers for the loggers of a run, and its result file."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from lightning.pytorch.loggers import Logger
+
+from diffplan.env.make_env import env_version, make_env
+from diffplan.env.render import StateRenderer
+from diffplan.env.rollout import Rollout
+from diffplan.errors import RenderingError
+from diffplan.report.picture.calibration_picture import draw_calibration
+from diffplan.report.picture.episode_video import tile_videos, write_video
+from diffplan.report.picture.imagined_picture import draw_imagined
+from diffplan.report.picture.plan_picture import draw_plans
+from diffplan.run.checkpoint import read_checkpoint
+from diffplan.run.evaluation import Evaluation
+from diffplan.run.folder import RunDir
+from diffplan.run.result import FileIdentity, Result
+from diffplan.tracking.base import AbstractRunLogger
+
+_SLOW_MOTION_FPS, _SLOWEST_FPS, _FASTEST_FPS = 4.0, 10.0, 25.0
+_SHORTEST_SECONDS = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+def log_evaluation(evaluation: Evaluation, loggers: Sequence[AbstractRunLogger], folder: Path, step: int) -> None:
+    """Gives the same numbers, table, pictures and video to every logger; the numbers first.
+
+    Args:
+        evaluation: What to log.
+        loggers: Where to.
+        folder: Where pictures and videos are written.
+        step: Optimiser steps trained.
+    """
+    metrics, (columns, rows) = evaluation.metrics(), evaluation.table()
+    for run_logger in loggers:
+        run_logger.log_metrics(metrics, step)
+        run_logger.log_table(f"{evaluation.prefix}/episodes", columns, rows, step)
+    files = draw_evaluation(evaluation, folder, step)
+    for run_logger in loggers:
+        for key, path in files.items():
+            run_logger.log_media(key, path, step)
+
+
+def draw_evaluation(evaluation: Evaluation, folder: Path, step: int) -> dict[str, Path]:
+    """Draws plans in a maze, the critic's calibration, imagined states, and a video of the episodes.
+
+    States that cannot be rendered on this machine are left out with a warning.
+
+    Args:
+        evaluation: What to draw.
+        folder: Where pictures and videos are written.
+        step: Optimiser steps trained; part of the files' names.
+
+    Returns:
+        The files by metric key.
+    """
+    rollout, calibration = evaluation.rollout, evaluation.calibration
+    paths = {
+        label: folder / f"{rollout.protocol}-{label}-step{step}.{suffix}"
+        for label, suffix in (("plans", "png"), ("calibration", "png"), ("imagined", "png"), ("video", "mp4"))
+    }
+    drawn = []
+    env = make_env(rollout.env_id).unwrapped
+    if hasattr(env, "layout"):
+        draw_plans(env.layout, rollout, paths["plans"], evaluation.scores)
+        drawn.append("plans")
+    if calibration is not None and rollout.value_target is not None:
+        draw_calibration(calibration, rollout.value_target, paths["calibration"])
+        drawn.append("calibration")
+    if rollout.moments and hasattr(env, "render_observation") and _draw_imagined(rollout, paths["imagined"]):
+        drawn.append("imagined")
+    if rollout.frames:
+        tiles = tile_videos(list(rollout.frames.values()))
+        rate = _frames_per_second(getattr(env, "dt", None), rollout.frame_interval, len(tiles))
+        write_video(tiles, paths["video"], rate)
+        drawn.append("video")
+    env.close()
+    return {f"{evaluation.prefix}/{label}": paths[label] for label in drawn}
+
+
+def _draw_imagined(rollout: Rollout, path: Path) -> bool:
+    """Draws the moments of the first filmed episode; returns False where states cannot be rendered."""
+    try:
+        with closing(StateRenderer(rollout.env_id)) as renderer:
+            draw_imagined(renderer, rollout, [m for m in rollout.moments if m.env == rollout.moments[0].env], path)
+    except RenderingError as error:
+        logger.warning("Imagined states are not drawn: %s", error)
+        return False
+    return True
+
+
+def _frames_per_second(step_seconds: float | None, frame_interval: int, num_frames: int) -> float:
+    """Real time, unless that is too slow to look at, faster than a video needs, or over in a moment."""
+    real_time = np.inf if step_seconds is None else 1 / (step_seconds * frame_interval)
+    rate = float(np.clip(real_time, _SLOWEST_FPS, _FASTEST_FPS))
+    return min(rate, max(num_frames / _SHORTEST_SECONDS, _SLOW_MOTION_FPS))
+
+
+@dataclass(frozen=True)
+class ResultRecorder:
+    """Writes the result of every evaluation of a run into its folder, and hands it to its loggers.
+
+    Attributes:
+        run_dir: The run's folder.
+        job: ``train`` or ``plan``.
+        config: Resolved config of the command.
+        data: Says what the model was trained on.
+        checkpoint: The denoiser's.
+        critic: The critic's, or None.
+        loggers: The run's.
+        trained: Resolved config of the denoiser's training, where another command did it.
+        costs: Functions that return what training has cost so far, by stage.
+    """
+
+    run_dir: RunDir
+    job: Literal["train", "plan"]
+    config: dict[str, Any]
+    data: Callable[[], dict[str, Any]]
+    checkpoint: Path
+    critic: Path | None
+    loggers: Sequence[Logger]
+    trained: dict[str, Any] | None = None
+    costs: dict[str, Callable[[], Mapping[str, float]]] = field(default_factory=dict)
+
+    def record(self, evaluations: Mapping[str, Evaluation], step: int, final: bool) -> Result:
+        """Records one evaluation.
+
+        Args:
+            evaluations: By protocol.
+            step: Optimiser steps trained.
+            final: Whether it is the run's last one.
+        """
+        critic = self.critic if self.critic is not None and self.critic.is_file() else None
+        result = Result.of_run(
+            self.config,
+            self.trained,
+            None if critic is None else read_checkpoint(critic)["diffplan"]["config"],
+            job=self.job,
+            step=step,
+            final=final,
+            protocols={protocol: evaluation.episodes() for protocol, evaluation in evaluations.items()},
+            metrics={key: value for evaluation in evaluations.values() for key, value in evaluation.metrics().items()},
+            cost={f"{s}_{key}": spent for s, cost in self.costs.items() for key, spent in cost().items()},
+            data=self.data(),
+            environment=env_version(self.config["task"]["env_id"]),
+            checkpoint=self._identity(self.checkpoint),
+            critic=self._identity(critic),
+            wandb=next((place for logger in self._run_loggers() if (place := logger.wandb_identity())), None),
+        )
+        self.run_dir.write(result)
+        if final:
+            for run_logger in self._run_loggers():
+                run_logger.log_result(result)
+        return result
+
+    def _run_loggers(self) -> list[AbstractRunLogger]:
+        return [logger for logger in self.loggers if isinstance(logger, AbstractRunLogger)]
+
+    def _identity(self, path: Path | None) -> FileIdentity | None:
+        """Returns place and hash of a checkpoint; a place in the run's folder is relative to it."""
+        if path is None or not path.is_file():
+            return None
+        inside = path.is_relative_to(self.run_dir.path)
+        name = path.relative_to(self.run_dir.path) if inside else path
+        return FileIdentity.of(path).model_copy(update={"path": name.as_posix()})
