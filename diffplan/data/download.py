@@ -11,17 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import requests
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 
+from diffplan.data.progress import TaskProgress
 from diffplan.data.source.d4rl_file import check_keys, file_sha256
 from diffplan.errors import DataError, DownloadError
 from diffplan.files import exclusive
@@ -58,7 +49,7 @@ def download(
         num_bytes: Published size; not checked if None.
         sha256: Published hash. If None, the file must be HDF5 and hold ``keys``, and its hash is logged.
         keys: Arrays that the file must hold if no hash is published.
-        progress: Show a progress bar on stderr, if that is a terminal.
+        progress: Show a progress bar on stderr if that is a terminal, otherwise lines in the log.
         replace: Download the file although one is there. The old file is replaced at the very end.
         wait: If another process is downloading the same file, wait for it instead of raising ``LockedError``.
         backoff_seconds: Pause before the first of five retries. It doubles for each further retry.
@@ -186,19 +177,19 @@ class Transfer:
         """Repeats the request until the file is complete.
 
         Args:
-            progress: Show a progress bar on stderr, if that is a terminal.
+            progress: Show a progress bar on stderr if that is a terminal, otherwise lines in the log.
 
         Raises:
             DownloadError: The server refuses or offers another size, the disk has no room, or ``RETRIES`` attempts in a
                 row brought nothing.
         """
         failures = 0
-        with requests.Session() as session, _progress_bar(progress) as bar:
-            task = bar.add_task(self.part.target.name, total=self.num_bytes, completed=self.part.size)
+        shown = TaskProgress(self.part.target.name, self.num_bytes, "bytes", visible=progress)
+        with requests.Session() as session, shown:
             while True:
                 size = self.part.size
                 try:
-                    self._attempt(session, bar, task)
+                    self._attempt(session, shown)
                     return
                 except (
                     _InterruptedTransferError,
@@ -219,7 +210,7 @@ class Transfer:
                 logger.info("The download was interrupted (%s); trying again in %.1f s.", _plain(reason), pause)
                 time.sleep(pause)
 
-    def _attempt(self, session: requests.Session, bar: Progress, task: TaskID) -> None:
+    def _attempt(self, session: requests.Session, shown: TaskProgress) -> None:
         # Byte ranges and sizes count stored bytes, so the server must not compress them: identity.
         headers = {"Accept-Encoding": "identity"}
         offset = self._resume_offset()
@@ -239,11 +230,11 @@ class Transfer:
                 self.part.restart(response.headers)
             total = self._total_bytes(response)
             self._check_space(total, offset)
-            bar.update(task, total=total, completed=offset)
+            shown.restart(total, offset)
             with self.part.path.open("ab") as file:
                 for chunk in response.iter_content(CHUNK_BYTES):
                     file.write(chunk)
-                    bar.advance(task, len(chunk))
+                    shown.advance(len(chunk))
         if total is not None and self.part.size < total:
             raise _InterruptedTransferError(f"the connection closed after {self.part.size:,} of {total:,} bytes")
 
@@ -328,13 +319,6 @@ def _writing(path: Path) -> Iterator[None]:
             f"{path} cannot be written: {error.strerror or error}; free some space or name another folder, then rerun "
             "the same command to resume."
         ) from error
-
-
-def _progress_bar(visible: bool) -> Progress:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    times = (TransferSpeedColumn(), TimeRemainingColumn())
-    return Progress(*columns, *times, console=console, disable=not (visible and console.is_terminal))
 
 
 def _plain(error: Exception) -> str:

@@ -293,7 +293,7 @@ def test_every_argument_of_a_collection_reaches_its_file(tmp_path, capsys):
     assert (metadata["max_transitions"], metadata["seed"], metadata["training/seed"]) == (150, 3, 3)
     assert (metadata["training/train_steps"], metadata["training/medium_score"]) == (40, -50.5)
     output = capsys.readouterr().out
-    assert f"diffplan-train task=hopper-medium-expert-v2 source.path={path}" in output
+    assert f"diffplan train task=hopper-medium-expert-v2 source.path={path}" in output
     assert file_sha256(path) in output
 
 

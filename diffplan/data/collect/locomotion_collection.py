@@ -1,8 +1,5 @@
 """Makes one locomotion data set of D4RL's kinds."""
 
-import logging
-import time
-from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,15 +9,13 @@ from diffplan.data.collect.episode_recorder import EpisodeRecorder, Rows, episod
 from diffplan.data.collect.locomotion_recipe import LocomotionRecipe
 from diffplan.data.collect.policies import Policy, SquashedGaussianPolicy, UniformPolicy
 from diffplan.data.collect.sac_training import Milestone, SacTraining
+from diffplan.data.progress import TaskProgress
 from diffplan.data.source.d4rl_file import file_sha256, read_metadata, verify_written_file, write_d4rl_file
 from diffplan.env.make_env import env_version, make_env
 from diffplan.env.score import normalized_score
 from diffplan.errors import ConfigError, DataError, TaskMismatchError
 
-logger = logging.getLogger(__name__)
-
 _STREAMS = {"random": 10, "medium": 11, "expert": 12}  # Streams of random numbers; those of a training are below 10.
-_PROGRESS_SECONDS = 30.0
 
 Facts = dict[str, str | int | float]
 
@@ -80,7 +75,7 @@ class LocomotionCollection:
             f"{said['num_episodes']:,} episodes, return {said['return_mean']:,.1f} +- {said['return_std']:,.1f} "
             f"({said['return_min']:,.1f} to {said['return_max']:,.1f}), D4RL-normalised "
             f"{said['normalized_score_mean']:.1f}.",
-            f"Train on it with: diffplan-train task={self.recipe.name} source.path={self.path}",
+            f"Train on it with: diffplan train task={self.recipe.name} source.path={self.path}",
         ]
 
     def _milestone(self, training: SacTraining, part: str) -> Milestone:
@@ -114,16 +109,13 @@ class LocomotionCollection:
         limit = self.recipe.rows_per_part[self.recipe.parts.index(part)]
         recorder = EpisodeRecorder(make_env(self.recipe.env_id))
         episodes = list[Rows]()
-        num_rows, begin = 0, time.monotonic()
-        reported = begin
-        while num_rows < limit:
-            seed = np.random.SeedSequence([self.recipe.seed, _STREAMS[part], len(episodes)])
-            episodes.append(recorder.play(policy, seed))
-            num_rows += len(episodes[-1]["rewards"])
-            now = time.monotonic()
-            if now - reported > _PROGRESS_SECONDS and num_rows < limit:
-                reported, left = now, timedelta(seconds=round((now - begin) / num_rows * (limit - num_rows)))
-                logger.info(f"Playing {part}: {num_rows:,} of {limit:,} rows, {left} left")
+        num_rows = 0
+        with TaskProgress(f"Playing {part}", limit) as progress:
+            while num_rows < limit:
+                seed = np.random.SeedSequence([self.recipe.seed, _STREAMS[part], len(episodes)])
+                episodes.append(recorder.play(policy, seed))
+                num_rows += len(episodes[-1]["rewards"])
+                progress.advance(len(episodes[-1]["rewards"]))
         recorder.close()
         if num_rows > limit:
             episodes.pop()

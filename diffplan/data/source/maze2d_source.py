@@ -4,9 +4,7 @@ import logging
 from pathlib import Path
 from typing import Literal
 
-from rich.console import Console
-from rich.progress import Progress
-
+from diffplan.data.progress import TaskProgress
 from diffplan.data.segmentation import segment_by_flags, segment_by_goal_departure
 from diffplan.data.source.base import AbstractSource, DataIdentity, Transitions
 from diffplan.data.source.d4rl_file import file_sha256, read_d4rl_file, verify_written_file, write_d4rl_file
@@ -80,8 +78,8 @@ class Maze2DSource(AbstractSource):
         """Reads all episodes in file order.
 
         Raises:
-            DataNotFoundError: the file has not been generated.
-            DataError: the file is malformed.
+            DataNotFoundError: The file has not been generated.
+            DataError: The file is malformed.
         """
         self._require_file()
         arrays = read_d4rl_file(self.path, observation_dim=4, action_dim=2)
@@ -95,7 +93,7 @@ class Maze2DSource(AbstractSource):
         """Returns the name of the data and the hash of its file.
 
         Raises:
-            DataNotFoundError: the file has not been generated.
+            DataNotFoundError: The file has not been generated.
         """
         self._require_file()
         return DataIdentity(self.recipe.name, "regenerated", file_sha256(self.path), self.recipe.num_transitions)
@@ -108,8 +106,6 @@ class Maze2DSource(AbstractSource):
 
     def _generate(self) -> None:
         logger.info("Generating %s rows of %s into %s.", self.recipe.num_transitions, self.recipe.name, self.path)
-        console = Console(stderr=True)
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task(f"Generating {self.recipe.name}", total=self.recipe.num_transitions)
-            arrays = self.recipe.collect(lambda rows: progress.advance(task, rows))
+        with TaskProgress(f"Generating {self.recipe.name}", self.recipe.num_transitions) as progress:
+            arrays = self.recipe.collect(progress.advance)
         write_d4rl_file(self.path, arrays, self.recipe.metadata())

@@ -38,7 +38,7 @@ def test_a_random_set_is_made_and_said_how_to_train_on(tmp_path):
     (path,) = (tmp_path / "collected").iterdir()
     assert f" collected rows in {path}, SHA-256 " in output
     assert "D4RL-normalised" in output
-    assert f"diffplan-train task=hopper-random-v2 source.path={path}" in output
+    assert f"diffplan train task=hopper-random-v2 source.path={path}" in output
 
 
 def test_a_mistake_is_one_sentence(tmp_path):

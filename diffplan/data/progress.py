@@ -1,0 +1,77 @@
+"""Shows how far a long task is, on a terminal and in a log file."""
+
+import logging
+import time
+from datetime import timedelta
+from types import TracebackType
+from typing import Literal
+
+from rich import progress
+from rich.console import Console
+
+logger = logging.getLogger(__name__)
+
+LINE_SECONDS = 30.0
+
+
+class TaskProgress:
+    """A bar on stderr if that is a terminal; otherwise a line in the log every 30 seconds. Both show the time left.
+
+    Args:
+        activity: What is done, for instance ``Generating maze2d-umaze-v1``.
+        total: Number of units of the whole task; None if unknown.
+        unit: What is counted.
+        visible: Whether anything is shown.
+    """
+
+    def __init__(
+        self, activity: str, total: int | None, unit: Literal["rows", "bytes"] = "rows", visible: bool = True
+    ) -> None:
+        self.activity, self.total, self.unit = activity, total, unit
+        console = Console(stderr=True)
+        self._has_lines = visible and not console.is_terminal
+        bytes_columns = (progress.DownloadColumn(), progress.TransferSpeedColumn())
+        self._bar = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            *(bytes_columns if unit == "bytes" else (progress.MofNCompleteColumn(),)),
+            progress.TimeRemainingColumn(),
+            console=console,
+            transient=unit == "rows",
+            disable=not (visible and console.is_terminal),
+        )
+        self._task = self._bar.add_task(activity, total=total)
+        self._first = self._done = 0
+        self._began = self._reported = time.monotonic()
+
+    def __enter__(self) -> "TaskProgress":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def restart(self, total: int | None, done: int) -> None:
+        """Sets a new total and a new number of finished units."""
+        self.total = total
+        self._bar.update(self._task, total=total, completed=done)
+        self._first = self._done = done
+        self._began = self._reported = time.monotonic()
+
+    def advance(self, count: int) -> None:
+        """Counts further units."""
+        self._bar.advance(self._task, count)
+        self._done += count
+        now = time.monotonic()
+        if self._has_lines and now - self._reported >= LINE_SECONDS:
+            self._reported = now
+            logger.info("%s", self._line(now))
+
+    def _line(self, now: float) -> str:
+        if self.total is None:
+            return f"{self.activity}: {self._done:,} {self.unit}"
+        seconds = (now - self._began) / max(self._done - self._first, 1) * max(self.total - self._done, 0)
+        left = timedelta(seconds=round(seconds))
+        return f"{self.activity}: {self._done:,} of {self.total:,} {self.unit}, {left} left"
