@@ -253,6 +253,8 @@ def test_a_broken_file_is_one_sentence_and_stays_as_it_is(tmp_path, kind, subcom
     assert result.stderr.startswith(f"diffplan data: {path} ")
     assert kind in result.stderr
     assert result.stderr.count("\n") == 1
+    # Nobody can get back a file that is not a published one.
+    assert "delete" not in result.stderr
     assert path.read_bytes() == before
 
 

@@ -20,12 +20,14 @@ class EpisodeRecorder(gymnasium.Wrapper):
 
     Attributes:
         log_probability: Density of an action that someone else chose, given an observation and the action.
+        ended: Whether the last step ended an episode.
     """
 
     def __init__(self, env: gymnasium.Env) -> None:
         super().__init__(env)
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, env.observation_space.shape, np.float32)
         self.log_probability: Callable[[np.ndarray, np.ndarray], float] = lambda observation, action: 0.0
+        self.ended = True
         self._rows: list[Mapping[str, Shaped[np.ndarray, "..."]]] = []
 
     def reset(self, **options: Any) -> tuple[Float32[np.ndarray, " observation"], dict[str, Any]]:
@@ -47,10 +49,9 @@ class EpisodeRecorder(gymnasium.Wrapper):
         """
         generator = np.random.default_rng(seed)
         observation, _ = self.reset(seed=int(seed.generate_state(1)[0]))
-        ended = False
-        while not ended:
-            observation, _, terminated, truncated, _ = self._step(*policy.sample(observation, generator))
-            ended = terminated or truncated
+        self.ended = False
+        while not self.ended:
+            observation, *_ = self._step(*policy.sample(observation, generator))
         return self.take()
 
     def take(self) -> Rows:
@@ -83,6 +84,7 @@ class EpisodeRecorder(gymnasium.Wrapper):
             "next_observations": self._observation,
         }
         self._rows.append(row)
+        self.ended = terminated or truncated
         return self._observation, float(reward), terminated, truncated, info
 
 

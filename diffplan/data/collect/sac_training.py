@@ -141,6 +141,8 @@ class SacTraining:
                 sac.set_random_seed(int(self._seed(_TRAINING, sac.num_timesteps).generate_state(1)[0]))
                 sac.set_env(sac.get_env())
                 sac.learn(every - sac.num_timesteps % every, reset_num_timesteps=False, log_interval=None)
+                while not env.ended:
+                    sac.learn(1, reset_num_timesteps=False, log_interval=None)
                 milestone = self._evaluate(sac, judge)
                 self._save(milestone, sac, env.take())
                 seconds = (time.monotonic() - begin) / (milestone.step - start)
@@ -171,9 +173,6 @@ class SacTraining:
             buffer_size=_BUFFER_ROWS,
             batch_size=self.recipe.batch_size,
             learning_starts=self.recipe.learning_starts,
-            # One gradient step per environment step, taken after each episode, so that a milestone is at its end.
-            train_freq=(1, "episode"),
-            gradient_steps=-1,
             policy_kwargs={"net_arch": [self.recipe.hidden_width] * 2},
             seed=self.recipe.seed,
             device="cpu",
