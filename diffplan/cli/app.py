@@ -1,5 +1,6 @@
 """The command ``diffplan``: its verbs, their help and completion, and one sentence for a user's mistake."""
 
+import os
 import re
 import runpy
 import sys
@@ -148,9 +149,13 @@ def main(words: Sequence[str] | None = None) -> None:
     try:
         app(with_options(words))
     except (CycloptsError, DiffplanError) as error:
-        sys.exit(f"{command}: {' '.join(str(error).split())}")
+        sys.exit(f"{command}: {' '.join(str(error).splitlines())}")
     except (PermissionError, NotADirectoryError, FileExistsError) as error:
         sys.exit(f"{command}: cannot write to {error.filename}: {error.strerror}; choose another place.")
+    except BrokenPipeError:
+        # The reader, such as `head`, has closed the pipe. Python would report it again when it flushes the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
         print("Interrupted; rerun the same command to resume.", file=sys.stderr)
         sys.exit(_INTERRUPTED)

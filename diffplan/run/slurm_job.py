@@ -1,3 +1,5 @@
+"""Jobs of a SLURM cluster: which one this process belongs to, and how it is requeued."""
+
 import getpass
 import os
 import re
@@ -17,7 +19,7 @@ class SlurmJob:
     """A job of a SLURM cluster.
 
     Attributes:
-        number: What SLURM calls it: ``17``, or ``17_2`` for a job of an array.
+        number: Its number: ``17``, or ``17_2`` for a job of an array.
     """
 
     number: str
@@ -25,7 +27,7 @@ class SlurmJob:
     @classmethod
     def current(cls) -> "SlurmJob | None":
         """The job this process belongs to; None outside a cluster."""
-        # The bare number of an array's last job is the number of the whole array, too.
+        # In an array, SLURM_JOB_ID of the last job equals the number of the whole array.
         array, number = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_JOB_ID")
         if array is not None:
             return cls(f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}")
@@ -33,24 +35,24 @@ class SlurmJob:
 
     @staticmethod
     def was_requeued() -> bool:
-        """Whether this process belongs to a job that ran before."""
+        """Whether this process belongs to a job that was requeued."""
         return os.environ.get("SLURM_RESTART_COUNT", "0") != "0"
 
     @classmethod
     def of_run(cls, run_dir: Path) -> "SlurmJob | None":
-        """The job that was last submitted for a run; None where none ever was."""
+        """The job that was last submitted for a run; None if there was none."""
         note = run_dir / _NOTE
         return cls(note.read_text().strip()) if note.is_file() else None
 
     def leave_note(self, run_dir: Path) -> None:
-        """Notes in a run's folder that this job was submitted for it."""
+        """Writes this job's number into a run's folder."""
         run_dir.mkdir(parents=True, exist_ok=True)
         (run_dir / _NOTE).write_text(f"{self.number}\n")
 
     def is_wanted(self) -> bool:
-        """Whether a job that was told to stop is to go on later.
+        """Whether a job that received a signal to stop must be requeued.
 
-        One that was cancelled is not, and one that somebody has put back into the queue needs no second time.
+        A cancelled job must not, and a job that is already back in the queue need not.
 
         Raises:
             ClusterError: SLURM does not answer.
@@ -58,11 +60,11 @@ class SlurmJob:
         shown = _ask("scontrol", "show", "job", self.number, "--oneliner")
         state, reason = (re.search(rf"\b{key}=(\S*)", shown) for key in ("JobState", "Reason"))
         if state is None or reason is None:
-            raise ClusterError(f"scontrol says nothing of the state of job {self.number}.")
+            raise ClusterError(f"scontrol does not show the state of job {self.number}.")
         return state.group(1) == "RUNNING" or (state.group(1) != "CANCELLED" and reason.group(1) == "TimeLimit")
 
     def requeue(self) -> None:
-        """Puts the running job back into the queue; SLURM ends its processes after that.
+        """Puts the running job back into the queue; SLURM then ends its processes.
 
         Raises:
             ClusterError: SLURM refuses, as it does for interactive jobs.
@@ -71,7 +73,7 @@ class SlurmJob:
 
 
 def queued_jobs() -> dict[str, str]:
-    """States of this user's jobs that wait, run or are about to end, by number; none on a machine without SLURM.
+    """States of this user's jobs in the queue, by number; empty on a machine without SLURM.
 
     Raises:
         ClusterError: SLURM does not answer.

@@ -1,7 +1,7 @@
-"""The one place that minds signals to stop: from a user, a cluster that needs the machine, or a job's time limit.
+"""Handles all signals that stop a process: from a user, from a cluster that needs the machine, or from a time limit.
 
-A process leaves at once while there is nothing to save. Training defers that until a step is done and saved. Whoever
-can bring the process back is told before it ends: submitit where it started the process, else SLURM.
+A process exits at once if it has nothing to save. Training defers the exit until the current step is finished and
+saved. Before the process exits, it asks to be started again: submitit if submitit started it, else SLURM.
 """
 
 import logging
@@ -17,7 +17,7 @@ from diffplan.errors import ClusterError
 from diffplan.run.slurm_job import SlurmJob
 
 STOPPED = 128 + signal.SIGTERM
-# Lightning's users let SLURM send the first before the time is up; submitit sends the second.
+# Users of Lightning configure SLURM to send SIGUSR1 before the time limit; submitit sends SIGUSR2.
 _CLUSTER_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2)
 
 logger = logging.getLogger(__name__)
@@ -25,14 +25,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class _Process:
-    """What this process knows.
+    """State of the signal handling in this process.
 
     Attributes:
-        number: Its id; a child that inherits the handlers has another.
-        received: The signal that told it to stop.
-        deferred: Whether somebody asks ``was_received`` and leaves when it is time.
-        leaving: Whether it is on its way out.
-        resubmit: Handler of the launcher that brings the process back.
+        number: Process id. A forked child inherits the handlers and has another id.
+        received: The signal to stop that has arrived.
+        deferred: Whether the caller asks ``was_received`` and calls ``leave`` itself.
+        leaving: Whether the process is exiting.
+        resubmit: The launcher's own handler, which submits the job again.
     """
 
     number: int
@@ -46,9 +46,9 @@ _process = _Process(os.getpid())
 
 
 def listen() -> None:
-    """Minds the signals from now on; to be called again after a library has put its own handlers in place.
+    """Installs the signal handlers. Call it again after a library has installed its own.
 
-    SIGTERM always counts, SIGUSR1 and SIGUSR2 only within a cluster's job.
+    SIGTERM is always handled, SIGUSR1 and SIGUSR2 only in a job of a cluster.
     """
     global _process
     if threading.current_thread() is not threading.main_thread():
@@ -65,25 +65,25 @@ def listen() -> None:
 
 
 def defer() -> None:
-    """From now on a signal is only remembered: the caller asks ``was_received`` and calls ``leave``."""
+    """Makes signals only set a flag, which the caller reads with ``was_received`` before it calls ``leave``."""
     listen()
     _process.deferred = True
 
 
 def act_at_once() -> None:
-    """From now on a signal ends the process where it stands; ends what ``defer`` began."""
+    """Makes signals end the process at once again; the opposite of ``defer``."""
     _process.deferred = False
 
 
 def was_received() -> bool:
-    """Whether the process was told to stop."""
+    """Whether a signal to stop has arrived."""
     return _process.received is not None
 
 
 def leave() -> NoReturn:
-    """Has the cluster bring the job back later, and ends this process with exit code 143.
+    """Asks the cluster to start the job again later, and ends this process with exit code 143.
 
-    A job that was cancelled does not come back.
+    A cancelled job is not started again.
 
     Raises:
         SystemExit: always.
@@ -91,7 +91,7 @@ def leave() -> NoReturn:
     _process.leaving, job = True, SlurmJob.current()
     name = signal.Signals(_process.received or signal.SIGTERM).name
     if job is None:
-        logger.warning("stopped by %s; the same command continues", name)
+        logger.warning("stopped by %s; rerun the same command to resume", name)
         if _process.resubmit is not None and _process.received in _CLUSTER_SIGNALS:
             _process.resubmit(_process.received, None)
     elif os.environ.get("SLURM_PROCID", "0") == "0":
@@ -115,7 +115,7 @@ def _bring_back(job: SlurmJob, name: str) -> None:
 
 def _receive(number: int, frame: FrameType | None) -> None:
     if _process.number != os.getpid():
-        # A child that was forked is no job of its own: it ends as it would have without this handler.
+        # A forked child is not a job. It ends as it would without this handler.
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
         return

@@ -83,7 +83,8 @@ def test_the_help_of_a_data_command_has_an_example(columns, capsys, verb):
 def test_the_help_of_a_hydra_verb_is_hydra_s(verb):
     result = diffplan(verb, "--help")
     assert result.returncode == 0, result.stderr
-    assert "Powered by Hydra" in result.stdout
+    assert f"Example: diffplan {verb} " in result.stdout
+    assert "== Configuration groups ==" in result.stdout
     assert result.stdout == old_name(f"diffplan-{verb}", "--help").stdout
 
 
@@ -127,6 +128,13 @@ def test_ctrl_c_is_one_sentence(capsys, monkeypatch):
     with pytest.raises(SystemExit, match="130"):
         main(["data", "list"])
     assert capsys.readouterr().err == "Interrupted; rerun the same command to resume.\n"
+
+
+def test_a_reader_that_stops_reading_is_no_error():
+    command = f"{sys.executable} -m diffplan train --help | head -1"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=ROOT)
+    assert "diffplan train" in result.stdout
+    assert result.stderr == ""
 
 
 @pytest.mark.parametrize("verb", HYDRA_VERBS)
