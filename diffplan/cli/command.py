@@ -67,8 +67,8 @@ def run_command(
     os.environ[_TRACEBACK] = "1"
     try:
         words = _expand(sys.argv[1:], verb, is_dry)
-        # Hydra reads `sys.argv` and has no argument for the command line.
-        sys.argv[1:] = words + ([] if implied is None else implied(words))
+        # Hydra reads `sys.argv` and has no argument for the command line. Run folders record it as the run's command.
+        sys.argv[:] = [f"diffplan-{verb}", *words, *([] if implied is None else implied(words))]
         register_plugins(words)
         task = with_sweep_settings(job, SweepSettings(is_finished, show_cells if is_dry else None))
         hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=verb)(task)()

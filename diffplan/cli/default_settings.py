@@ -14,7 +14,7 @@ from diffplan.config.settings import COMPARED, comparable_settings
 
 @functools.cache
 def default_settings(task: str) -> dict[str, Any]:
-    """Resolves what ``diffplan-train task=<task>`` composes.
+    """Resolves what ``diffplan train task=<task>`` composes.
 
     Args:
         task: A file of ``conf/task``.
@@ -30,7 +30,7 @@ def default_settings(task: str) -> dict[str, Any]:
 
 
 def _composed(task: str) -> DictConfig:
-    """Composes the config that ``diffplan-train task=<task>`` uses."""
+    """Composes the config that ``diffplan train task=<task>`` uses."""
     register_resolvers()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):

@@ -152,7 +152,7 @@ class TrajectoryDataModule(LightningDataModule):
             return
         data = self.source.read()
         if len(data.ends) == 0:
-            raise DataError("the data set holds no episode; check its segmentation with diffplan-data inspect.")
+            raise DataError("the data set holds no episode; check its segmentation with diffplan data inspect.")
         self.identity = self.source.identity()
         index = WindowIndex(
             data.lengths, self.horizon, self.stride, self.padding, self.max_path_length, self.drop_last_window

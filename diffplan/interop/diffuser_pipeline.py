@@ -73,7 +73,7 @@ class DiffuserPipeline(DiffusionPipeline):
             if not (folder / "trajectory").is_dir():
                 raise CheckpointError(
                     f"{folder} has no folder 'trajectory', so its normalisation is unknown; give "
-                    "trajectory=TrajectoryFormat(...), or convert it with diffplan-import."
+                    "trajectory=TrajectoryFormat(...), or convert it with diffplan import."
                 )
             settings["trajectory"] = TrajectoryFormat.from_pretrained(folder / "trajectory", low_cpu_mem_usage=False)
         return super().from_pretrained(str(folder), **settings)

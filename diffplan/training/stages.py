@@ -177,7 +177,7 @@ def check_stages(config: DictConfig) -> None:
     if not (trains_critic(config) or trains_denoiser(config)):
         raise ConfigError(
             "nothing is left to train: denoiser and critic are both given or not among the stages; to plan with "
-            "trained ones, use diffplan-plan."
+            "trained ones, use diffplan plan."
         )
     if config.critic.module is not None and "critic" not in config.stages and config.critic.path is None:
         raise ConfigError("a denoiser of this task plans with a critic: give critic.path=<run>, or choose critic=none.")

@@ -106,7 +106,7 @@ def test_the_version_is_printed(capsys):
         (["data", "fetch"], "NAMES requires an argument"),
         (["completion", "csh"], 'Choose from: "bash", "zsh", "fish".'),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_mistake_is_one_sentence(capsys, words, expected):
     assert expected in sentence(capsys, *words)

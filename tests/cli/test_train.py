@@ -113,6 +113,11 @@ def test_the_console_of_a_run_reads_well(finished):
     assert finished.result.stderr == ""
 
 
+def test_a_run_records_the_command_that_made_it(finished):
+    start = json.loads((finished.run_dir / "events.jsonl").read_text().splitlines()[0])
+    assert start["command"][:2] == ["diffplan-train", "experiment=quickstart"]
+
+
 def test_a_finished_run_is_not_trained_again(finished):
     checkpoint = finished.run_dir / "checkpoints" / "last.ckpt"
     before = checkpoint.read_bytes(), (finished.run_dir / "metrics.jsonl").read_text()
