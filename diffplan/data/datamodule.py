@@ -176,16 +176,24 @@ class TrajectoryDataModule(LightningDataModule):
 
     def train_dataloader(self) -> BatchLoader:
         """Returns the stream of batches, gathered on the training device; every process takes its share."""
-        if self.windows is None or self.trainer is None:
-            raise RuntimeError("train_dataloader needs setup and a trainer.")
-        return BatchLoader(
-            self.windows.to(self.trainer.strategy.root_device),
-            self.batch_size,
-            num_batches=self.trainer.max_steps * self.trainer.accumulate_grad_batches,
-            seed=self.seed,
-            rank=self.trainer.global_rank,
-            world_size=self.trainer.world_size,
-        )
+        trainer = self.trainer
+        if trainer is None:
+            raise RuntimeError("train_dataloader needs a trainer")
+        num_batches = trainer.max_steps * trainer.accumulate_grad_batches
+        return self.stream(trainer.strategy.root_device, num_batches, trainer.global_rank, trainer.world_size)
+
+    def stream(self, device: torch.device, num_batches: int, rank: int = 0, world_size: int = 1) -> BatchLoader:
+        """Returns the stream of batches without a trainer; ``setup`` comes first.
+
+        Args:
+            device: Where batches are gathered.
+            num_batches: Batches until training ends.
+            rank: Number of this process.
+            world_size: Processes that share the stream.
+        """
+        if self.windows is None:
+            raise RuntimeError("stream needs setup")
+        return BatchLoader(self.windows.to(device), self.batch_size, num_batches, self.seed, rank, world_size)
 
     def transfer_batch_to_device(
         self, batch: TrajectoryBatch, device: torch.device, dataloader_idx: int

@@ -29,19 +29,21 @@ class Conditions:
 
 
 class AbstractConditioning(ABC):
-    """A rule of inpainting: which observations of a plan are given.
+    """A rule that says which observations of a plan are given; the rest is generated around them (inpainting).
 
-    Differs: Diffuser also overwrites the network's *output*, which is right only for ``prediction_type: sample`` and
-        harmless there, since the loss leaves these entries out and every scheduler step works entry by entry.
+    Differs: Diffuser also overwrites the network's *output*. That is right only for ``prediction_type: sample``, where
+        it changes nothing: the loss leaves these entries out, and every scheduler step works entry by entry.
     """
 
     @abstractmethod
     def rows(self, horizon: int) -> list[int]:
-        """The plan rows whose observations are given."""
+        """Returns the plan rows whose observations are given."""
 
-    def from_window(self, window: Trajectories, layout: TransitionLayout) -> Conditions:
-        """Takes the given observations from a clean training window."""
-        return Conditions(self._mask(window, layout), window)
+    def mask(self, horizon: int, layout: TransitionLayout) -> Bool[Tensor, "1 horizon transition"]:
+        """Returns True at the entries of a plan that are given."""
+        mask = torch.zeros(1, horizon, layout.transition_dim, dtype=torch.bool)
+        mask[:, self.rows(horizon), layout.observations] = True
+        return mask
 
     def from_observations(
         self,
@@ -52,13 +54,7 @@ class AbstractConditioning(ABC):
         """Places normalised observations, in the order of ``rows``, into an otherwise unknown plan."""
         values = observations.new_zeros(len(observations), horizon, layout.transition_dim)
         values[:, self.rows(horizon), layout.observations] = observations
-        return Conditions(self._mask(values, layout), values)
-
-    def _mask(self, trajectories: Trajectories, layout: TransitionLayout) -> Bool[Tensor, "1 horizon transition"]:
-        _, horizon, transition_dim = trajectories.shape
-        mask = torch.zeros(1, horizon, transition_dim, dtype=torch.bool, device=trajectories.device)
-        mask[:, self.rows(horizon), layout.observations] = True
-        return mask
+        return Conditions(self.mask(horizon, layout).to(values.device), values)
 
 
 class FirstState(AbstractConditioning):
@@ -68,7 +64,6 @@ class FirstState(AbstractConditioning):
     """
 
     def rows(self, horizon: int) -> list[int]:
-        """The first row."""
         return [0]
 
 
@@ -79,5 +74,4 @@ class StartAndGoal(AbstractConditioning):
     """
 
     def rows(self, horizon: int) -> list[int]:
-        """The first and the last row."""
         return [0, horizon - 1]

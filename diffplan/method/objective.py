@@ -9,20 +9,20 @@ In a bare training loop::
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from diffplan.errors import ConfigError
-from diffplan.method.conditioning import AbstractConditioning, Conditions
+from diffplan.method.conditioning import AbstractConditioning
 from diffplan.method.critic import TrajectoryCritic
 from diffplan.method.model import TrajectoryModel
 from diffplan.method.noise.schedule import NoiseSchedule, training_target
 from diffplan.method.noise.supported_schedulers import check_scheduler
 from diffplan.method.shapes import Trajectories, TrajectoryMask
-from diffplan.method.trajectory import TrajectoryBatch, TransitionLayout
+from diffplan.method.trajectory import TrajectoryBatch
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,8 @@ class DenoisingLoss(nn.Module):
     """Weighted regression of the network's output on its target.
 
     The weight of plan row ``h`` and column ``d`` is ``gamma_h * w_d``, with ``gamma_h = discount ** h`` scaled to mean
-    one, ``w_d`` one or the given factor of an observation column, and the first action's entries set to
-    ``action_weight``. Conditioned entries weigh nothing, whatever the network predicts: they are known, so there is
-    nothing to learn there.
+    one. ``w_d`` is one, or the given factor of an observation column. The first action's entries have the weight
+    ``action_weight``. Entries that are given to the network have weight zero, because there is nothing to learn.
 
     Args:
         horizon: Plan rows.
@@ -54,14 +53,14 @@ class DenoisingLoss(nn.Module):
         action_weight: Weight of the first action's entries.
         discount: Factor per plan row.
         observation_weights: Factor of single observation columns, by index.
-        mask_padding: Leaves rows past the end of an episode out of the loss, as the original does not.
+        mask_padding: Leaves rows past the end of an episode out of the loss. The original counts them.
 
     Raises:
         ConfigError: for an observation column that does not exist.
 
     Reference: Diffuser, released code ``WeightedLoss``.
-    Differs: the original overwrites *predicted noise* with states where noise is predicted; masking is right for every
-        prediction type and equals the original for ``sample``. ``first_action_loss`` is not divided by its weight.
+    Differs: where noise is predicted, the original overwrites the *predicted noise* with states. A mask is right for
+        every prediction type, and equals the original for ``sample``. ``first_action_loss`` has weight one.
     """
 
     weights: Tensor
@@ -102,7 +101,7 @@ class DenoisingLoss(nn.Module):
         conditioned: TrajectoryMask,
         valid: Bool[Tensor, "batch horizon"],
     ) -> DenoisingLossTerms:
-        """Averages over batch, rows and columns.
+        """Returns the mean over batch, rows and columns.
 
         Args:
             prediction: The network's output.
@@ -153,7 +152,7 @@ class ValueLoss(nn.Module):
         self.kind = kind
 
     def forward(self, prediction: Float[Tensor, " batch"], target: Float[Tensor, " batch"]) -> ValueLossTerms:
-        """Averages over the batch.
+        """Returns the mean over the batch.
 
         Args:
             prediction: The critic's output.
@@ -184,47 +183,30 @@ def batch_generator(seed: int, number: int, rank: int = 0, device: torch.device 
     return torch.Generator(device).manual_seed((seed * 0x9E3779B97F4A7C15 + number * 0xBF58476D1CE4E5B9 + rank) % 2**63)
 
 
-@dataclass(frozen=True)
-class NoisyWindows:
-    """Training windows as the network sees them.
+class _Objective(nn.Module):
+    """Noises clean windows, each at a timestep of its own, and keeps the observations that are given."""
 
-    Attributes:
-        trajectories: The network's input: noisy, but with the given observations written in.
-        noise: The noise that was drawn.
-        timesteps: The timestep that was drawn for each window.
-        conditions: The given observations.
-    """
+    mask: Tensor
 
-    trajectories: Trajectories
-    noise: Trajectories
-    timesteps: Int[Tensor, " batch"]
-    conditions: Conditions
+    def __init__(self, model: TrajectoryModel | TrajectoryCritic, conditioning: AbstractConditioning) -> None:
+        super().__init__()
+        check_scheduler(model.scheduler)
+        self.scheduler = model.scheduler
+        self._schedule = NoiseSchedule(model.scheduler)
+        self.register_buffer("mask", conditioning.mask(model.horizon, model.layout), persistent=False)
 
-
-class _Noising:
-    """Noises clean windows, each at a timestep of its own.
-
-    Raises:
-        ConfigError: the scheduler cannot serve.
-    """
-
-    def __init__(self, scheduler: Any, conditioning: AbstractConditioning, layout: TransitionLayout) -> None:
-        check_scheduler(scheduler)
-        self.schedule = NoiseSchedule(scheduler)
-        self.num_timesteps = int(scheduler.config.num_train_timesteps)
-        self.conditioning = conditioning
-        self.layout = layout
-
-    def __call__(self, clean: Trajectories, generator: torch.Generator) -> NoisyWindows:
-        device = clean.device
-        timesteps = torch.randint(self.num_timesteps, (len(clean),), generator=generator, device=device)
+    def _noised(
+        self, clean: Trajectories, generator: torch.Generator
+    ) -> tuple[Trajectories, Trajectories, Int[Tensor, " batch"]]:
+        """Draws timesteps, then noise; returns the network's input, the noise and the timesteps."""
+        num_timesteps, device = self.scheduler.config.num_train_timesteps, clean.device
+        timesteps = torch.randint(num_timesteps, (len(clean),), generator=generator, device=device)
         noise = torch.randn(clean.shape, generator=generator, device=device, dtype=clean.dtype)
-        conditions = self.conditioning.from_window(clean, self.layout)
-        noisy = conditions.apply(self.schedule.add_noise(clean, noise, timesteps))
-        return NoisyWindows(noisy, noise, timesteps, conditions)
+        noisy = torch.where(self.mask, clean, self._schedule.add_noise(clean, noise, timesteps))
+        return noisy, noise, timesteps
 
 
-class DenoisingObjective(nn.Module):
+class DenoisingObjective(_Objective):
     """Trains a network to denoise windows: draws timesteps and noise, predicts, and compares with the target.
 
     Args:
@@ -232,16 +214,14 @@ class DenoisingObjective(nn.Module):
         loss: Compares prediction and target.
 
     Raises:
-        ConfigError: the scheduler cannot serve.
+        ConfigError: the scheduler cannot be used.
 
     Reference: Diffuser, section 3; Ho et al. 2020, Algorithm 1.
     """
 
     def __init__(self, model: TrajectoryModel, loss: DenoisingLoss) -> None:
-        super().__init__()
+        super().__init__(model, model.conditioning)
         self.loss = loss
-        self._scheduler = model.scheduler
-        self._noising = _Noising(model.scheduler, model.conditioning, model.layout)
 
     def forward(self, network: nn.Module, batch: TrajectoryBatch, generator: torch.Generator) -> DenoisingLossTerms:
         """Computes the loss of one batch.
@@ -251,13 +231,13 @@ class DenoisingObjective(nn.Module):
             batch: Clean windows.
             generator: Draws the timesteps, then the noise, on the batch's device.
         """
-        noisy = self._noising(batch.trajectories, generator)
-        prediction = network(noisy.trajectories, noisy.timesteps)
-        target = training_target(self._scheduler, batch.trajectories, noisy.noise, noisy.timesteps)
-        return self.loss(prediction, target, noisy.conditions.mask, batch.valid)
+        noisy, noise, timesteps = self._noised(batch.trajectories, generator)
+        prediction = network(noisy, timesteps)
+        target = training_target(self.scheduler, batch.trajectories, noise, timesteps)
+        return self.loss(prediction, target, self.mask, batch.valid)
 
 
-class ValueObjective(nn.Module):
+class ValueObjective(_Objective):
     """Trains a network to predict the return that follows the first row of a noisy window.
 
     Args:
@@ -265,17 +245,16 @@ class ValueObjective(nn.Module):
         loss: Compares prediction and return.
 
     Raises:
-        ConfigError: the scheduler cannot serve, or the critic has no conditioning.
+        ConfigError: the scheduler cannot be used, or the critic has no conditioning.
 
     Reference: Diffuser, appendix C; released code ``ValueDiffusion``.
     """
 
     def __init__(self, critic: TrajectoryCritic, loss: ValueLoss) -> None:
-        super().__init__()
         if critic.conditioning is None:
             raise ConfigError("a critic is trained with a conditioning, but this one has none.")
+        super().__init__(critic, critic.conditioning)
         self.loss = loss
-        self._noising = _Noising(critic.scheduler, critic.conditioning, critic.layout)
 
     def forward(
         self,
@@ -299,6 +278,5 @@ class ValueObjective(nn.Module):
         """
         if batch.returns is None:
             raise RuntimeError("a critic is trained on batches with returns")
-        noisy = self._noising(batch.trajectories, generator)
-        prediction = network(noisy.trajectories, noisy.timesteps)
-        return self.loss(prediction, (batch.returns - offset) / scale)
+        noisy, _, timesteps = self._noised(batch.trajectories, generator)
+        return self.loss(network(noisy, timesteps), (batch.returns - offset) / scale)

@@ -7,7 +7,8 @@ format had no number and named parts by import path. Both are read.
 import importlib
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ def load_model(path: Path | str) -> TrajectoryModel:
         CheckpointError: it cannot be read, names something that may not be built, or its weights do not fit its config.
     """
     checkpoint = _read_kind(path, is_critic=False)
-    with _Fitting(path):
+    with _fitting(path):
         return _filled(build_model(checkpoint["diffplan"]["config"]), checkpoint["state_dict"])
 
 
@@ -135,7 +136,7 @@ def load_critic(path: Path | str) -> TrajectoryCritic:
         CheckpointError: it cannot be read, names something that may not be built, or its weights do not fit its config.
     """
     checkpoint = _read_kind(path, is_critic=True)
-    with _Fitting(path):
+    with _fitting(path):
         return _filled(build_critic(checkpoint["diffplan"]["config"]), checkpoint["state_dict"])
 
 
@@ -234,18 +235,15 @@ def _filled(model: Any, state: Mapping[str, Tensor]) -> Any:
     return model
 
 
-class _Fitting:
-    """Turns whatever a config and weights that do not fit raise into one sentence."""
-
-    def __init__(self, path: Path | str) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, Exception) and not isinstance(error, CheckpointError):
-            raise CheckpointError(f"the weights in {self.path} do not fit its config: {_reason(error)}.") from error
+@contextmanager
+def _fitting(path: Path | str) -> Iterator[None]:
+    """Turns every error of a config and weights that do not fit into one sentence."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except Exception as error:
+        raise CheckpointError(f"the weights in {path} do not fit its config: {_reason(error)}.") from error
 
 
 def _reason(error: BaseException) -> str:

@@ -97,9 +97,6 @@ class AbstractTrajectoryModule(LightningModule, ABC):
         schedule = self.learning_rate_schedule(optimizer)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _generator(self, batch: TrajectoryBatch) -> torch.Generator:
-        return batch_generator(self.seed, batch.number, self.global_rank, self.device)
-
     def _log(self, numbers: Callable[[], dict[str, Any]]) -> None:
         """Logs the numbers and the learning rate at steps whose numbers are written; every log call costs."""
         if (self.global_step + 1) % self.trainer.log_every_n_steps:  # type: ignore[attr-defined]
@@ -129,7 +126,8 @@ class DiffuserModule(AbstractTrajectoryModule):
         return self.model(), partner
 
     def training_step(self, batch: TrajectoryBatch, batch_idx: int) -> Tensor:
-        terms = self.objective(self.backbone, batch, self._generator(batch))
+        generator = batch_generator(self.seed, batch.number, self.global_rank, self.device)
+        terms = self.objective(self.backbone, batch, generator)
         first_action = {} if terms.first_action_loss is None else {"first_action_loss": terms.first_action_loss}
         self._log(lambda: {"loss": terms.loss.detach(), **first_action})
         return terms.loss
@@ -197,8 +195,8 @@ class ValueModule(AbstractTrajectoryModule):
             self.value_scale.fill_((most - least) / 2 if most > least else 1.0)
 
     def training_step(self, batch: TrajectoryBatch, batch_idx: int) -> Tensor:
-        scaling = (self.value_offset, self.value_scale)
-        terms = self.objective(self.backbone, batch, self._generator(batch), *scaling)
+        generator = batch_generator(self.seed, batch.number, self.global_rank, self.device)
+        terms = self.objective(self.backbone, batch, generator, self.value_offset, self.value_scale)
 
         def numbers() -> dict[str, Any]:
             values = {"prediction": terms.prediction * self.value_scale + self.value_offset, "return": batch.returns}

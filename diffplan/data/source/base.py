@@ -62,12 +62,6 @@ class Transitions:
     def __len__(self) -> int:
         return len(self.observations)
 
-    def __repr__(self) -> str:
-        return (
-            f"Transitions(rows={len(self)}, episodes={len(self.ends)}, observations={self.observations.shape}, "
-            f"actions={self.actions.shape})"
-        )
-
     @classmethod
     def from_episodes(cls, episodes: Iterable[Episode]) -> "Transitions":
         """Joins episodes, for formats that store each episode in arrays of its own.

@@ -47,10 +47,13 @@ class SpeedMonitor(Callback):
         """Continues to add up."""
         self.seconds, self.cpu_seconds = state_dict["seconds"], state_dict["cpu_seconds"]
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clocks."""
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Tells the recorder whom to ask; a stage that has been trained already has its costs from the checkpoint."""
         if self.recorder is not None:
             self.recorder.costs[getattr(pl_module, "stage", "train")] = self.state_dict
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clocks."""
         self._restart(trainer.global_step)
         self._mark = (time.perf_counter(), time.process_time())
 

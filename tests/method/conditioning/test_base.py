@@ -30,20 +30,18 @@ def test_known_entries_are_written_and_no_others():
 
 
 def test_actions_are_never_given(conditioning):
-    conditions = conditioning.from_window(torch.randn(4, 8, 5), LAYOUT)
-    assert not conditions.mask[..., LAYOUT.actions].any()
+    assert not conditioning.mask(8, LAYOUT)[..., LAYOUT.actions].any()
 
 
 def test_all_observation_columns_of_exactly_the_rule_s_rows_are_given(conditioning):
-    conditions = conditioning.from_window(torch.randn(4, 8, 5), LAYOUT)
-    given = conditions.mask[0, :, LAYOUT.observations]
+    given = conditioning.mask(8, LAYOUT)[0, :, LAYOUT.observations]
     assert given.all(dim=1).nonzero().flatten().tolist() == conditioning.rows(8)
     assert given.any(dim=1).sum() == len(conditioning.rows(8))
 
 
 def test_a_window_s_own_entries_put_back_leave_it_unchanged(conditioning):
     window = torch.randn(4, 8, 5)
-    conditions = conditioning.from_window(window, LAYOUT)
+    conditions = Conditions(conditioning.mask(8, LAYOUT), window)
     assert torch.equal(conditions.apply(window), window)
     noisy = conditions.apply(torch.full_like(window, 7.0))
     assert torch.equal(noisy[:, conditioning.rows(8), 2:], window[:, conditioning.rows(8), 2:])
@@ -54,9 +52,8 @@ def test_observations_placed_into_a_plan_are_those_of_a_window(conditioning):
     observations = window[:, conditioning.rows(8), 2:]
     placed = conditioning.from_observations(observations, 8, LAYOUT)
     noise = torch.randn(4, 8, 5)
-    assert torch.equal(placed.apply(noise), conditioning.from_window(window, LAYOUT).apply(noise))
+    assert torch.equal(placed.apply(noise), Conditions(conditioning.mask(8, LAYOUT), window).apply(noise))
 
 
 def test_a_plan_of_observations_alone_is_conditioned_in_every_column(conditioning):
-    conditions = conditioning.from_window(torch.randn(4, 8, 3), TransitionLayout(0, 3))
-    assert conditions.mask[0, conditioning.rows(8)].all()
+    assert conditioning.mask(8, TransitionLayout(0, 3))[0, conditioning.rows(8)].all()

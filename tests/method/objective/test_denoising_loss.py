@@ -4,7 +4,7 @@ import torch
 from diffusers import DDPMScheduler
 
 from diffplan.errors import ConfigError
-from diffplan.method.conditioning import FirstState, StartAndGoal
+from diffplan.method.conditioning import Conditions, FirstState, StartAndGoal
 from diffplan.method.network.temporal_unet import TemporalUnet
 from diffplan.method.noise.schedule import training_target
 from diffplan.method.objective import DenoisingLoss
@@ -61,7 +61,7 @@ def test_without_planned_actions_there_is_no_first_action_loss():
 def test_given_entries_have_exactly_no_gradient_whatever_is_predicted(prediction_type, conditioning):
     scheduler = DDPMScheduler(20, beta_schedule="squaredcos_cap_v2", prediction_type=prediction_type)
     clean, noise = torch.randn(2, 4, 5), torch.randn(2, 4, 5)
-    conditions = conditioning.from_window(clean, TransitionLayout(2, 3))
+    conditions = Conditions(conditioning.mask(4, TransitionLayout(2, 3)), clean)
     target = training_target(scheduler, clean, noise, torch.tensor([3, 19]))
     prediction = torch.randn(2, 4, 5, requires_grad=True)
     loss(action_weight=10.0)(prediction, target, conditions.mask, ALL_VALID).loss.backward()
@@ -116,7 +116,7 @@ def test_the_whole_training_objective_equals_the_released_code_s():
     )
     clean, timesteps = 0.5 * noise.flip(1), torch.tensor([0, 7])
     scheduler = DDPMScheduler(20, beta_schedule="squaredcos_cap_v2", prediction_type="sample")
-    conditions = FirstState().from_window(clean, TransitionLayout(3, 11))
+    conditions = Conditions(FirstState().mask(32, TransitionLayout(3, 11)), clean)
     with torch.no_grad():
         prediction = network(conditions.apply(scheduler.add_noise(clean, noise, timesteps)), timesteps)
     terms = DenoisingLoss(32, 3, 11, action_weight=10.0)(
