@@ -143,8 +143,9 @@ class Film:
         self._pictures: dict[int, list[tuple[int, UInt8[np.ndarray, "height width 3"]]]] = {}
         try:
             self._pictures = {index: [(0, envs[index].render())] for index in render}
-        except RenderingError as error:
-            logger.warning("Episodes are played without pictures: %s", error)
+        except (RenderingError, gymnasium.error.Error, NotImplementedError) as error:
+            reason = str(error) or "the environment draws nothing."
+            logger.warning("Episodes are played without pictures: %s", reason)
 
     @property
     def filmed(self) -> list[int]:

@@ -41,3 +41,23 @@ def test_pictures_are_evenly_spaced_up_to_the_last_state():
     assert film.interval == 8
     assert film.frames()[0][:, 0, 0, 0].tolist() == [step % 256 for step in range(0, 1001, 8)]
     assert film.frames()[1][:, 0, 0, 0].tolist() == [0, 8, 16, 24, 30]
+
+
+class NeedsALibrary(StepPicture):
+    def render(self):
+        raise gymnasium.error.DependencyNotInstalled("pygame is not installed")
+
+
+class DrawsNothing(StepPicture):
+    def render(self):
+        return super(StepPicture, self).render()
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [(NeedsALibrary, "pygame is not installed"), (DrawsNothing, "the environment draws nothing")]
+)
+def test_an_environment_that_cannot_be_drawn_is_played_without_pictures(kind, reason, caplog):
+    film = Film([kind()], [0], limit=10)
+    film.take(0, 1, ended=True)
+    assert film.frames() == {}
+    assert reason in caplog.text
