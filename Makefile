@@ -1,5 +1,5 @@
 # The README's commands, and the ones a contributor types most.
-.PHONY: quickstart test test-slow lint types benchmark
+.PHONY: quickstart test test-slow lint types benchmark docs docs-serve pictures
 
 .venv/installed: pyproject.toml constraints.txt
 	python3 -m venv .venv
@@ -23,3 +23,12 @@ types: .venv/installed
 
 benchmark: .venv/installed
 	OMP_WAIT_POLICY=PASSIVE .venv/bin/python -m pytest -o addopts='' -m benchmark -s tests/benchmark
+
+docs: .venv/installed
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+
+docs-serve: .venv/installed
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs serve
+
+pictures: .venv/installed
+	OMP_NUM_THREADS=1 .venv/bin/python docs/make_pictures.py

@@ -1,0 +1,213 @@
+"""What README and documentation name exists: paths, links, commands, settings, metrics; and their code runs."""
+
+import ast
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from diffplan.config.paths import CONF_DIR
+from diffplan.config.resolvers import register_resolvers
+from diffplan.sweep.expansion import expand_sweep
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+# Which config a command composes.
+HYDRA = {"diffplan-train": "train", "diffplan-plan": "plan", "diffplan-schedulers": "schedulers"}
+# Planners whose settings a command line may name without naming the planner, which a checkpoint does.
+PLANNERS = ("waypoint_planner", "guided_planner", "fast_guided_planner")
+# Command lines that a setting named alone may belong to.
+BASES = {
+    "diffplan-train": [("task=hopper-medium-expert-v2",), (), ("--config-dir", "examples/conf")],
+    "diffplan-plan": [("checkpoint=here",)],
+}
+# Settings of commands that do not compose a config, and of a sweeper that is not installed here.
+NO_SETTINGS = ("results=", "wandb=", "allow=", "hydra/sweeper=optuna")
+
+by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^ *```{language}\n(.*?)^ *```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+def prose(page: Path) -> str:
+    """The page without blocks of code."""
+    return re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+
+
+def code_words(page: Path) -> list[str]:
+    """What stands between backticks in the text."""
+    return re.findall(r"`([^`\n]+)`", prose(page))
+
+
+def command_lines(page: Path) -> list[list[str]]:
+    """Every ``diffplan`` command of a page as words, placeholders replaced by something that can be read."""
+    lines = "\n".join(blocks(page, "bash")).splitlines() + code_words(page)
+    lines = [re.split(r"\s#\s", line)[0] for line in lines]
+    commands = [part for line in lines for part in re.split(r" && |; ", line) if re.search(r"(^|[ /])diffplan-", part)]
+    found = []
+    for command in commands:
+        words = shlex.split(re.sub(r"<[^>]+>", "here", command.replace("…", "0")))
+        start = next(index for index, word in enumerate(words) if re.search(r"(^|/)diffplan-", word))
+        found.append([words[start].rpartition("/")[2], *words[start + 1 :]])
+    return found
+
+
+@cache
+def composes(command: str, overrides: tuple[str, ...]) -> str | None:
+    """Composes the config of a command line; returns why it cannot be."""
+    register_resolvers()
+    words = expand_sweep([word for word in overrides if word not in ("--dry", "--help")], command)
+    folders = [words[index + 1] for index, word in enumerate(words) if word == "--config-dir"]
+    words = [word for word in words if word not in ("-m", "--multirun", "--config-dir", *folders)]
+    words = [re.sub(r"^([\w./@]+)=([^\[{'\"]*?),.*", r"\1=\2", word) for word in words]
+    words += [f"hydra.searchpath=[file://{ROOT / folder}]" for folder in folders]
+    named = any(word.startswith("planner=") for word in words) or command == "diffplan-train"
+    reasons = []
+    for extra in [[]] if named else [[f"planner={planner}"] for planner in PLANNERS]:
+        try:
+            with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+                compose(HYDRA[command], overrides=[*extra, *words], return_hydra_config=True)
+            return None
+        except (HydraException, OmegaConfBaseException) as error:
+            reasons.append(str(error))
+    return reasons[-1]
+
+
+@by_page
+def test_every_path_a_page_names_is_there(page):
+    tops = r"(?:diffplan|conf|sweeps|docs|examples|notebooks|results|tests)/"
+    paths = {word for word in code_words(page) if re.fullmatch(rf"{tops}[\w./-]*|\.importlinter", word)}
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+
+
+@by_page
+def test_every_link_and_picture_of_a_page_is_there(page):
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", prose(page))
+    local = [link for link in links if not link.startswith("http")]
+    assert [link for link in local if not (page.parent / link).exists()] == []
+
+
+@by_page
+def test_every_command_of_a_page_composes(page):
+    wrong = {}
+    for command, *words in command_lines(page):
+        assert command in SCRIPTS, command
+        if command in HYDRA and (reason := composes(command, tuple(words))):
+            wrong[" ".join([command, *words])] = reason
+    assert wrong == {}
+
+
+@by_page
+def test_every_setting_a_page_names_exists(page):
+    """Settings between backticks without a command: ``planner.ranking=last_input``, ``source=maze2d_source``."""
+    wrong = {}
+    for text in code_words(page):
+        words = re.sub(r"<[^>]+>", "here", text.replace("…", "0")).split()
+        if not all(re.fullmatch(r"[a-z_]+(/[a-z_]+)?(\.[a-z_]+)*=[^=()\"]+", word) for word in words):
+            continue
+        if any(word.startswith(NO_SETTINGS) for word in words):
+            continue
+        lines = [(command, base) for command in ("diffplan-train", "diffplan-plan") for base in BASES[command]]
+        reasons = [composes(command, (*base, *words)) for command, base in lines]
+        if None not in reasons:
+            wrong[text] = reasons[0]
+    assert wrong == {}
+
+
+@by_page
+def test_the_python_of_a_page_runs(page):
+    """Blocks that are not part of a tested example."""
+    own = [block for block in blocks(page, "python") if "--8<--" not in block]
+    if own:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-c", "\n".join(own)]
+        result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200)
+        assert result.returncode == 0, result.stderr
+
+
+def test_the_site_builds_in_strict_mode_and_fetches_nothing(tmp_path):
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200)
+    assert result.returncode == 0, result.stderr
+    pages = [path.read_text() for path in tmp_path.rglob("*.html")]
+    assert len(pages) >= len(PAGES) - 2
+    fetched = re.compile(
+        r'<(?:script|img|iframe)[^>]+src="https?:|<link[^>]+rel="(?:stylesheet|preconnect)"[^>]+href="https?:'
+    )
+    assert [match for page in pages for match in fetched.findall(page)] == []
+
+
+def logged_keys() -> set[str]:
+    """Patterns of all keys that the package logs; a placeholder stands for any word."""
+    patterns = set()
+    for path in (ROOT / "diffplan").rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".log") and node.args:
+                patterns.add(pattern(node.args[0]))
+        if any(isinstance(node, ast.ClassDef) and node.name == "Evaluation" for node in tree.body):
+            patterns |= {f"eval/<protocol>/{name}" for name in evaluation_names(tree)}
+    return {key for key in patterns if "/" in key}
+
+
+def pattern(node: ast.expr) -> str:
+    """The text of a key, with ``*`` for what is put in."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "*" for part in node.values)
+    return ""
+
+
+def evaluation_names(tree: ast.Module) -> set[str]:
+    """The last part of every key of an evaluation: numbers by name, pictures and tables by label."""
+    names = set()
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        if ast.unparse(function.returns or ast.Constant("")) == "dict[str, float]":
+            for node in ast.walk(function):
+                keys = (
+                    node.keys if isinstance(node, ast.Dict) else [node.slice] if isinstance(node, ast.Subscript) else []
+                )
+                names |= {key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)}
+        for node in ast.walk(function):
+            if isinstance(node, ast.JoinedStr) and pattern(node).startswith("*/") and pattern(node) != "*/*":
+                names.add(pattern(node)[2:])
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "drawn.append":
+                names.add(node.args[0].value)
+    return names
+
+
+def table_keys() -> set[str]:
+    return set(re.findall(r"`((?:train|critic|eval)/[^`]+)`", (ROOT / "docs" / "metrics.md").read_text()))
+
+
+def test_every_key_that_is_logged_has_its_row():
+    logged, rows = logged_keys(), table_keys()
+    assert {"train/loss", "critic/loss", "*/steps_per_second", "critic/*_*"} <= logged
+    assert {f"eval/<protocol>/{name}" for name in ("return_mean", "success_rate", "value_bias", "video")} <= logged
+    assert [key for key in sorted(logged) if not matching(key, rows)] == []
+
+
+def test_every_row_is_a_key_that_is_logged():
+    logged = logged_keys()
+    assert [row for row in sorted(table_keys()) if not any(matching(key, {row}) for key in logged)] == []
+
+
+def matching(key: str, rows: set[str]) -> list[str]:
+    wanted = re.compile(re.escape(key).replace(r"\*", r"\w+"))
+    return [row for row in rows if wanted.fullmatch(row)]
