@@ -8,7 +8,6 @@ diffplan's commands know the environment when this file starts them:
 """
 
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +53,15 @@ def register() -> None:
 # --8<-- [start:use]
 def main() -> None:
     """Registers the environment, then runs one of diffplan's commands or records data."""
-    register()
-    verb = sys.argv.pop(1)
-    if verb == "record":
-        from own_data import write_episodes
+    from own_data import write_episodes
 
-        write_episodes(Path(sys.argv[1]), "Corridor-v0", num_episodes=40)
+    from diffplan.cli.app import main as run_diffplan
+
+    register()
+    if sys.argv[1] == "record":
+        write_episodes(Path(sys.argv[2]), "Corridor-v0", num_episodes=40)
     else:
-        import_module(f"diffplan.cli.{verb}").main()
+        run_diffplan()  # reads sys.argv, as the command diffplan does
 
 
 # --8<-- [end:use]

@@ -6,33 +6,33 @@ import re
 import shlex
 import subprocess
 import sys
-import tomllib
 from functools import cache
 from pathlib import Path
 
 import pytest
+from cyclopts import CycloptsError
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from diffplan.cli.app import app, with_options
 from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import register_resolvers
-from diffplan.sweep.expansion import expand_sweep
+from diffplan.sweep.sweep_file import expand_sweep
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-# Which config a command composes.
-HYDRA = {"diffplan-train": "train", "diffplan-plan": "plan", "diffplan-schedulers": "schedulers"}
+# Verbs whose words Hydra reads; the config of each has its name.
+HYDRA = ("train", "plan", "schedulers")
 # Planners whose settings a command line may name without naming the planner, which a checkpoint does.
 PLANNERS = ("waypoint_planner", "guided_planner", "fast_guided_planner")
 # Command lines that a setting named alone may belong to.
 BASES = {
-    "diffplan-train": [("task=hopper-medium-expert-v2",), (), ("--config-dir", "examples/conf")],
-    "diffplan-plan": [("checkpoint=here",)],
+    "train": [("task=hopper-medium-expert-v2",), (), ("--config-dir", "examples/conf")],
+    "plan": [("checkpoint=here",)],
 }
-# Settings of commands that do not compose a config, and of a sweeper that is not installed here.
-NO_SETTINGS = ("results=", "wandb=", "allow=", "hydra/sweeper=optuna")
+# Settings of a sweeper that is not installed here.
+NO_SETTINGS = ("hydra/sweeper=optuna",)
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
@@ -52,37 +52,50 @@ def code_words(page: Path) -> list[str]:
 
 
 def command_lines(page: Path) -> list[list[str]]:
-    """Every ``diffplan`` command of a page as words, placeholders replaced by something that can be read."""
+    """Every ``diffplan`` command of a page, from its verb on, placeholders replaced by something that can be read."""
     lines = "\n".join(blocks(page, "bash")).splitlines() + code_words(page)
     lines = [re.split(r"\s#\s", line)[0] for line in lines]
-    commands = [part for line in lines for part in re.split(r" && |; ", line) if re.search(r"(^|[ /])diffplan-", part)]
+    commands = [part for line in lines for part in re.split(r" && |; ", line)]
     found = []
     for command in commands:
-        words = shlex.split(re.sub(r"<[^>]+>", "here", command.replace("…", "0")))
-        start = next(index for index, word in enumerate(words) if re.search(r"(^|/)diffplan-", word))
-        found.append([words[start].rpartition("/")[2], *words[start + 1 :]])
+        words = re.sub(r"<[^>]+>", "here", command.replace("…", "0"))
+        # `.venv/bin/diffplan-train` and `examples/own_environment.py train` are other ways to type `diffplan train`.
+        words = re.sub(r".*\bdiffplan[ -](?=[a-z])|.*\bown_environment\.py (?!record)", "diffplan ", words)
+        if words.startswith("diffplan "):
+            found.append(shlex.split(words)[1:])
     return found
 
 
 @cache
-def composes(command: str, overrides: tuple[str, ...]) -> str | None:
+def composes(verb: str, overrides: tuple[str, ...]) -> str | None:
     """Composes the config of a command line; returns why it cannot be."""
     register_resolvers()
-    words = expand_sweep([word for word in overrides if word not in ("--dry", "--help")], command)
+    words = expand_sweep([word for word in overrides if word not in ("--dry", "--help")], verb)
     folders = [words[index + 1] for index, word in enumerate(words) if word == "--config-dir"]
     words = [word for word in words if word not in ("-m", "--multirun", "--config-dir", *folders)]
     words = [re.sub(r"^([\w./@]+)=([^\[{'\"]*?),.*", r"\1=\2", word) for word in words]
     words += [f"hydra.searchpath=[file://{ROOT / folder}]" for folder in folders]
-    named = any(word.startswith("planner=") for word in words) or command == "diffplan-train"
+    named = any(word.startswith("planner=") for word in words) or verb == "train"
     reasons = []
     for extra in [[]] if named else [[f"planner={planner}"] for planner in PLANNERS]:
         try:
             with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-                compose(HYDRA[command], overrides=[*extra, *words], return_hydra_config=True)
+                compose(verb, overrides=[*extra, *words], return_hydra_config=True)
             return None
         except (HydraException, OmegaConfBaseException) as error:
             reasons.append(str(error))
     return reasons[-1]
+
+
+def is_parsed(verb: str, words: list[str]) -> str | None:
+    """Parses a command line without running it; returns why it cannot be."""
+    if not words and verb in app:
+        return None  # the text speaks of the command
+    try:
+        app.parse_args(with_options([verb, *words]), exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        return str(error)
+    return None
 
 
 @by_page
@@ -102,10 +115,13 @@ def test_every_link_and_picture_of_a_page_is_there(page):
 @by_page
 def test_every_command_of_a_page_composes(page):
     wrong = {}
-    for command, *words in command_lines(page):
-        assert command in SCRIPTS, command
-        if command in HYDRA and (reason := composes(command, tuple(words))):
-            wrong[" ".join([command, *words])] = reason
+    for verb, *words in command_lines(page):
+        if verb in HYDRA:
+            reason = composes(verb, tuple(words))
+        else:
+            reason = is_parsed(verb, words)
+        if reason:
+            wrong[" ".join([verb, *words])] = reason
     assert wrong == {}
 
 
@@ -119,8 +135,7 @@ def test_every_setting_a_page_names_exists(page):
             continue
         if any(word.startswith(NO_SETTINGS) for word in words):
             continue
-        lines = [(command, base) for command in ("diffplan-train", "diffplan-plan") for base in BASES[command]]
-        reasons = [composes(command, (*base, *words)) for command, base in lines]
+        reasons = [composes(verb, (*base, *words)) for verb, bases in BASES.items() for base in bases]
         if None not in reasons:
             wrong[text] = reasons[0]
     assert wrong == {}

@@ -31,14 +31,14 @@ def run(folder: Path, *words: str | Path, **variables: str) -> str:
     return result.stdout
 
 
-def command(verb: str) -> list[str]:
-    """How a command is started without its script, which need not be on the path."""
-    return ["-c", f"import sys; sys.argv[0] = 'diffplan'; from diffplan.cli.{verb} import main; sys.exit(main())"]
+def diffplan(folder: Path, *words: str | Path, **variables: str) -> str:
+    """Runs the command ``diffplan``, whose script need not be on the path."""
+    return run(folder, "-m", "diffplan", *words, **variables)
 
 
 def imported(model: str, folder: Path) -> Path:
     """A shipped model as a run."""
-    run(folder, *command("import_model"), f"from={ROOT / 'notebooks' / 'pretrained' / model}", f"to={folder / model}")
+    diffplan(folder, "import", "--from", ROOT / "notebooks" / "pretrained" / model, "--to", folder / model)
     return folder / model
 
 
@@ -63,7 +63,7 @@ def test_a_command_plans_with_a_guide_from_outside(tmp_path):
     few_steps = ["scheduler=ddim", "sampler.num_inference_steps=1", "planner.replan_every=8"]
     chosen = ["--config-dir", EXAMPLES / "conf", "planner=guided_planner", "guide=column_guide", "guide.scale=3"]
     words = [*chosen, f"checkpoint={hopper}", *settings, *few_steps]
-    printed = run(tmp_path, *command("plan"), *words, PYTHONPATH=str(EXAMPLES))
+    printed = diffplan(tmp_path, "plan", *words, PYTHONPATH=str(EXAMPLES))
     assert "single_task" in printed
     (page,) = hopper.glob("plans/*/index.html")
     assert "own_guide.ColumnGuide" in (page.parent / "config.yaml").read_text()
@@ -79,16 +79,16 @@ def test_a_command_plans_with_a_planner_from_outside(tmp_path):
     settings = ["num_episodes=2", "num_videos=0", "num_threads=1", "sampler.num_inference_steps=4", "scheduler=ddim"]
     chosen = ["--config-dir", EXAMPLES / "conf", "planner=shortest_path_planner", "planner.num_candidates=4"]
     words = [*chosen, f"checkpoint={maze}", *settings]
-    printed = run(tmp_path, *command("plan"), *words, PYTHONPATH=str(EXAMPLES))
+    printed = diffplan(tmp_path, "plan", *words, PYTHONPATH=str(EXAMPLES))
     assert "multi2d" in printed
     assert "100 %" in printed
 
 
 def test_data_and_a_task_from_outside_are_trained_on_and_planned_with(tmp_path):
     run(tmp_path, EXAMPLES / "own_data.py", "pendulum.hdf5")
-    assert "4,000 rows" in run(tmp_path, *command("data"), "inspect", "pendulum.hdf5")
+    assert "4,000 rows" in diffplan(tmp_path, "data", "inspect", "pendulum.hdf5")
     words = ["--config-dir", EXAMPLES / "conf", "task=pendulum", "source.path=pendulum.hdf5", *SHORT]
-    assert "4,000 transitions of file data" in run(tmp_path, *command("train"), *words)
+    assert "4,000 transitions of file data" in diffplan(tmp_path, "train", *words)
     trained = run_folder(tmp_path, "pendulum")
     assert (trained / "checkpoints" / "critic.ckpt").is_file()
     assert (trained / "results.json").is_file()
