@@ -36,11 +36,11 @@ def load(name: str) -> DiffuserPipeline:
 
 
 def save(figure: Figure, name: str) -> None:
-    """Writes one picture with 128 colours, which is a third of the size."""
+    """Writes one picture with 256 colours, which is a third of the size."""
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=110)
     plt.close(figure)
-    Image.open(drawn).convert("RGB").quantize(128).save(PICTURES / f"{name}.png", optimize=True)
+    Image.open(drawn).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE).save(PICTURES / f"{name}.png", optimize=True)
 
 
 def draw_plan() -> None:
