@@ -40,7 +40,9 @@ def save(figure: Figure, name: str) -> None:
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=110)
     plt.close(figure)
-    Image.open(drawn).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE).save(PICTURES / f"{name}.png", optimize=True)
+    Image.open(drawn).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE).save(
+        PICTURES / f"{name}.png", optimize=True
+    )
 
 
 def draw_plan() -> None:
