@@ -1,6 +1,8 @@
 """Every example of one's own parts, from outside the package: as a script, and through the commands."""
 
+import csv
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +49,18 @@ def run_folder(folder: Path, task: str) -> Path:
     return found
 
 
+def unexplained_keys(folder: Path) -> list[str]:
+    """Keys of numbers, pictures and tables in the folder of a run or plan that have no row in the page *Metrics*."""
+    with (folder / "metrics.csv").open() as file:
+        keys = set(next(csv.reader(file))) - {"step", "epoch"}
+    for kind in ("media", "tables"):
+        files = (path for path in (folder / kind).rglob("*") if path.is_file())
+        keys |= {re.sub(r"_\d+\.\w+$", "", path.relative_to(folder / kind).as_posix()) for path in files}
+    assert any(key.startswith("eval/") for key in keys)
+    rows = set(re.findall(r"`([\w/<>]+)`", (ROOT / "docs" / "metrics.md").read_text()))
+    return [key for key in sorted(keys) if re.sub(r"^eval/\w+/", "eval/<protocol>/", key) not in rows]
+
+
 def test_a_guide_steers_plans():
     lines = run(ROOT, EXAMPLES / "own_guide.py").splitlines()
     # The numbers of the page.
@@ -67,6 +81,7 @@ def test_a_command_plans_with_a_guide_from_outside(tmp_path):
     assert "single_task" in printed
     (page,) = hopper.glob("plans/*/index.html")
     assert "own_guide.ColumnGuide" in (page.parent / "config.yaml").read_text()
+    assert unexplained_keys(page.parent) == []
 
 
 def test_a_planner_solves_mazes():
@@ -76,12 +91,14 @@ def test_a_planner_solves_mazes():
 
 def test_a_command_plans_with_a_planner_from_outside(tmp_path):
     maze = imported("maze2d-umaze", tmp_path)
-    settings = ["num_episodes=2", "num_videos=0", "num_threads=1", "sampler.num_inference_steps=4", "scheduler=ddim"]
+    settings = ["num_episodes=2", "num_videos=1", "num_threads=1", "sampler.num_inference_steps=4", "scheduler=ddim"]
     chosen = ["--config-dir", EXAMPLES / "conf", "planner=shortest_path_planner", "planner.num_candidates=4"]
     words = [*chosen, f"checkpoint={maze}", *settings]
     printed = diffplan(tmp_path, "plan", *words, PYTHONPATH=str(EXAMPLES))
     assert "multi2d" in printed
     assert "100 %" in printed
+    (page,) = maze.glob("plans/*/index.html")
+    assert unexplained_keys(page.parent) == []
 
 
 def test_data_and_a_task_from_outside_are_trained_on_and_planned_with(tmp_path):
@@ -92,6 +109,7 @@ def test_data_and_a_task_from_outside_are_trained_on_and_planned_with(tmp_path):
     trained = run_folder(tmp_path, "pendulum")
     assert (trained / "checkpoints" / "critic.ckpt").is_file()
     assert (trained / "results.json").is_file()
+    assert unexplained_keys(trained) == []
 
 
 def test_an_environment_from_outside_is_trained_for_and_planned_in(tmp_path):
