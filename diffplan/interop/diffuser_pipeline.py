@@ -20,8 +20,7 @@ from diffplan.method.critic import TrajectoryCritic
 from diffplan.method.guide import AbstractGuide, NoGuide, ValueGuide
 from diffplan.method.model import TrajectoryModel
 from diffplan.method.sampler.base import AbstractSampler, WarmStart
-from diffplan.method.sampler.diffusers_pipeline_sampler import DiffusersPipelineSampler
-from diffplan.method.sampler.guided_samplers import MeanShiftSampler, SampleShiftSampler
+from diffplan.method.sampler.guided_samplers import DiffusersPipelineSampler, MeanShiftSampler, SampleShiftSampler
 from diffplan.method.shapes import Trajectories
 
 _SAMPLERS: dict[str, type[AbstractSampler]] = {

@@ -1,4 +1,4 @@
-"""What the house needs to know of a diffusers scheduler; the schedulers themselves are diffusers'."""
+"""The forward and reverse process of any diffusers scheduler. The schedulers themselves are those of diffusers."""
 
 from diffplan.method.noise.posterior import Level, Posterior, posterior
 from diffplan.method.noise.reverse_process import ReverseProcess, ReverseStep
@@ -9,7 +9,8 @@ from diffplan.method.noise.schedule import (
     prediction_type,
     training_target,
 )
-from diffplan.method.noise.supported_schedulers import check_scheduler
+from diffplan.method.noise.scheduler_probe import open_process
+from diffplan.method.noise.supported_schedulers import SchedulerFacts, check_scheduler, scheduler_facts
 
 __all__ = [
     "Level",
@@ -17,10 +18,13 @@ __all__ = [
     "Posterior",
     "ReverseProcess",
     "ReverseStep",
+    "SchedulerFacts",
     "check_same_noise",
     "check_same_process",
     "check_scheduler",
+    "open_process",
     "posterior",
     "prediction_type",
+    "scheduler_facts",
     "training_target",
 ]

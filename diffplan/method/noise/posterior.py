@@ -34,8 +34,8 @@ def posterior(now: Level, previous: Level) -> Posterior:
     """Returns the posterior of the step from one level to a less noisy one.
 
     Args:
-        now: Where the step begins; some noise.
-        previous: Where it leads.
+        now: Where the step begins; its noise is above 0.
+        previous: Where the step leads.
 
     Reference: Ho et al. 2020, equations 6 and 7, with the product of alphas between the two timesteps; for levels of
         any kind, Kingma et al. 2021, appendix A.

@@ -8,19 +8,18 @@ from torch import Tensor
 
 from diffplan.errors import TaskMismatchError
 from diffplan.method.noise.posterior import Level
+from diffplan.method.noise.supported_schedulers import scheduler_facts
 from diffplan.method.shapes import Timesteps, Trajectories
-
-_FLOW = "FlowMatch"
 
 
 class NoiseSchedule:
     """How much of a trajectory and how much noise the network sees at each trained timestep.
 
-    The network's input at timestep ``t`` is ``signal[t] * clean + noise[t] * eps``, whatever units a scheduler keeps
-    its own samples in: ``signal^2 + noise^2 = 1`` for diffusion, ``signal + noise = 1`` for flow matching.
+    The network's input at timestep ``t`` is ``signal[t] * clean + noise[t] * eps``, in whichever units a scheduler
+    keeps its own samples: ``signal^2 + noise^2 = 1`` for diffusion, ``signal + noise = 1`` for flow matching.
 
     Args:
-        scheduler: Diffusers scheduler, used or not.
+        scheduler: Diffusers scheduler, new or in use.
 
     Attributes:
         is_flow: Whether the schedule is a flow's.
@@ -31,12 +30,12 @@ class NoiseSchedule:
     """
 
     def __init__(self, scheduler: Any) -> None:
-        self.is_flow = type(scheduler).__name__.startswith(_FLOW)
+        self.is_flow = scheduler_facts(scheduler).is_flow
         self.signal: Float[Tensor, " timestep"]
         self.noise: Float[Tensor, " timestep"]
         if self.is_flow:
-            # In use a scheduler forgets the levels it was made with. Its own way to copy itself, `from_config`, would
-            # forget what was given by place.
+            # A scheduler in use no longer knows the levels it was made with. `from_config` would copy it without the
+            # settings that were given by position.
             settings = {key: value for key, value in scheduler.config.items() if not key.startswith("_")}
             fresh = type(scheduler)(**settings)
             self.noise = fresh.sigmas.flip(0).double()
@@ -55,7 +54,7 @@ class NoiseSchedule:
         timesteps: Timesteps,
     ) -> Trajectories:
         """Returns what the network sees of clean trajectories, each at its own timestep or all at one."""
-        # Moved once: a copy a call would wait for the device.
+        # Moved once, since a copy in every call would wait for the device.
         self._single = self._single.to(clean.device)
         signal, standard_deviation = self._single[:, timesteps, None, None]
         return signal * clean + standard_deviation * noise
@@ -108,7 +107,7 @@ def denoised_estimate(kind: str, output: Trajectories, noisy: Trajectories, leve
 
 
 def check_same_process(training: Any, sampling: Any) -> None:
-    """Refuses to sample with a scheduler that reads the network's output or its noise levels otherwise.
+    """Refuses to sample with a scheduler that reads the network's output or its noise levels differently.
 
     Raises:
         TaskMismatchError: with what differs.

@@ -1,23 +1,65 @@
-"""Which diffusers schedulers can denoise plans here, in which units they keep their samples, and why others cannot."""
+"""The one table of facts about diffusers' schedulers: which can denoise plans, what is special, why others cannot."""
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from diffplan.errors import ConfigError
 
 PREDICTION_TYPES = ("sample", "epsilon", "v_prediction")
-# Their sample is the network's input.
-_IN_NETWORK_UNITS = {
-    "DDPMScheduler",
-    "DDIMScheduler",
-    "DPMSolverMultistepScheduler",
-    "DPMSolverSinglestepScheduler",
-    "UniPCMultistepScheduler",
-    "DEISMultistepScheduler",
-    "LCMScheduler",
-    "FlowMatchEulerDiscreteScheduler",
+
+
+@dataclass(frozen=True)
+class SchedulerFacts:
+    """What must be known of a scheduler's class to denoise plans with it.
+
+    The defaults describe the plain case: one network call a step, and samples that are the network's input.
+
+    Attributes:
+        refused: Why the class cannot denoise plans, to follow the words "it ..."; None if it can.
+        is_listed: Whether the class itself is in the table. Other classes are tried out before they are used, see
+            ``scheduler_probe``.
+        is_flow: The model is a flow: the network's input is ``(1 - sigma) * clean + sigma * eps``.
+        sigma_units: The scheduler's samples are ``clean + sigma * eps``, the network's input over its signal.
+        calls: Network calls a step: ``one``, two (``pairs``, but one for the last step), or as many as the solver's
+            order at that step (``orders``).
+        stops_short: The last step leaves the noise of the least trained timestep, or returns the sample itself. The
+            plan is then the last denoised estimate.
+        counts_timesteps: Every step is taken for the same number of trained timesteps, whatever was chosen.
+        is_ancestral: A step is a draw from the posterior of the denoised estimate that the step also returns.
+        hides_noise: A step adds noise that is in none of its outputs, so the mean of the step is unknown.
+        tells_variance: ``_get_variance(timestep)`` gives the posterior variance.
+        said_as: A prediction type the class has no input for, and the one that says the same.
+    """
+
+    refused: str | None = None
+    is_listed: bool = True
+    is_flow: bool = False
+    sigma_units: bool = False
+    calls: Literal["one", "pairs", "orders"] = "one"
+    stops_short: bool = False
+    counts_timesteps: bool = False
+    is_ancestral: bool = False
+    hides_noise: bool = False
+    tells_variance: bool = False
+    said_as: Mapping[str, str] = field(default_factory=dict)
+
+
+_ACCEPTED = {
+    "DDPMScheduler": SchedulerFacts(is_ancestral=True, tells_variance=True),
+    "DDIMScheduler": SchedulerFacts(counts_timesteps=True),
+    "DPMSolverMultistepScheduler": SchedulerFacts(),
+    "DPMSolverSinglestepScheduler": SchedulerFacts(calls="orders"),
+    "UniPCMultistepScheduler": SchedulerFacts(),
+    "DEISMultistepScheduler": SchedulerFacts(stops_short=True),
+    "LCMScheduler": SchedulerFacts(stops_short=True, hides_noise=True),
+    "FlowMatchEulerDiscreteScheduler": SchedulerFacts(is_flow=True),
+    "EulerDiscreteScheduler": SchedulerFacts(sigma_units=True),
+    "EulerAncestralDiscreteScheduler": SchedulerFacts(
+        sigma_units=True, is_ancestral=True, said_as={"sample": "v_prediction"}
+    ),
+    "HeunDiscreteScheduler": SchedulerFacts(sigma_units=True, calls="pairs"),
 }
-# Their sample is the clean trajectory plus sigma times noise: the network's input over its signal.
-_IN_SIGMA_UNITS = {"EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler"}
 _DDPM_AGAIN = "takes the steps of DDPM; choose scheduler=ddpm"
 _DDIM_AGAIN = "takes the steps of DDIM; choose scheduler=ddim"
 _BETWEEN = "asks the network about noise between two trained timesteps; choose scheduler=heun"
@@ -69,25 +111,38 @@ _REASONS = {
     "HeliosScheduler": _IMAGES,
     "HeliosDMDScheduler": _IMAGES,
 }
+_TABLE = _ACCEPTED | {name: SchedulerFacts(refused=reason) for name, reason in _REASONS.items()}
 
 
-def is_in_sigma_units(scheduler: Any) -> bool:
-    """Whether a scheduler keeps ``clean + sigma * eps`` for its sample, and not the network's input."""
-    return type(scheduler).__name__ in _IN_SIGMA_UNITS
+def scheduler_facts(scheduler: Any) -> SchedulerFacts:
+    """Looks up the facts of a scheduler.
+
+    A class that is not in the table has the facts of the nearest class in the table that it inherits from, and the
+    plain ones if there is none.
+    """
+    kind = type(scheduler)
+    known = next((_TABLE[base.__name__] for base in kind.__mro__ if base.__name__ in _TABLE), SchedulerFacts())
+    settings = scheduler.config
+    is_sde = str(settings.get("algorithm_type", "")).startswith("sde") or bool(settings.get("stochastic_sampling"))
+    return replace(known, is_listed=kind.__name__ in _TABLE, hides_noise=known.hides_noise or is_sde)
 
 
 def check_scheduler(scheduler: Any) -> None:
-    """Refuses schedulers that cannot denoise plans.
+    """Refuses schedulers that cannot noise windows in training or denoise plans.
 
     Raises:
         ConfigError: with the reason.
     """
-    name = type(scheduler).__name__
-    if name not in _IN_NETWORK_UNITS | _IN_SIGMA_UNITS:
-        reason = _REASONS.get(name, "is not known here; choose another, see conf/scheduler")
-        raise ConfigError(f"{name} cannot denoise plans: it {reason}.")
+    name, facts = type(scheduler).__name__, scheduler_facts(scheduler)
+    if facts.refused is not None:
+        raise ConfigError(f"{name} cannot denoise plans: it {facts.refused}.")
+    if not facts.is_flow and not facts.is_listed and len(getattr(scheduler, "alphas_cumprod", ())) == 0:
+        raise ConfigError(
+            f"{name} cannot denoise plans: it has no alphas_cumprod, from which the noise of each trained timestep is "
+            "read; choose another, see conf/scheduler."
+        )
     kind = scheduler.config.get("prediction_type")
-    if kind not in PREDICTION_TYPES and not name.startswith("FlowMatch"):
+    if kind not in PREDICTION_TYPES and not facts.is_flow:
         raise ConfigError(
             f"scheduler {name} has prediction_type={kind!r}, but it must be one of {', '.join(PREDICTION_TYPES)}."
         )

@@ -1,14 +1,19 @@
 """Reverse diffusion."""
 
-from diffplan.method.sampler.base import AbstractSampler, WarmStart
-from diffplan.method.sampler.diffusers_pipeline_sampler import DiffusersPipelineSampler
-from diffplan.method.sampler.guided_samplers import MeanShiftSampler, SampleShiftSampler, UnguidedSampler
+from diffplan.method.sampler.base import AbstractSampler, StepContext, WarmStart
+from diffplan.method.sampler.guided_samplers import (
+    DiffusersPipelineSampler,
+    MeanShiftSampler,
+    SampleShiftSampler,
+    UnguidedSampler,
+)
 
 __all__ = [
     "AbstractSampler",
     "DiffusersPipelineSampler",
     "MeanShiftSampler",
     "SampleShiftSampler",
+    "StepContext",
     "UnguidedSampler",
     "WarmStart",
 ]

@@ -1,6 +1,5 @@
 """How trajectories are drawn from a trained model."""
 
-import copy
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -8,13 +7,17 @@ from typing import Any
 
 import torch
 from diffusers.utils.torch_utils import randn_tensor
+from torch import Tensor
 
 from diffplan.errors import ConfigError
 from diffplan.method.conditioning import Conditions
-from diffplan.method.guide import AbstractGuide
+from diffplan.method.guide import AbstractGuide, NoGuide
 from diffplan.method.model import TrajectoryModel
-from diffplan.method.noise.reverse_process import ReverseProcess
+from diffplan.method.network.base import AbstractBackbone
+from diffplan.method.noise.posterior import Posterior
+from diffplan.method.noise.reverse_process import ReverseProcess, ReverseStep
 from diffplan.method.noise.schedule import check_same_process
+from diffplan.method.noise.scheduler_probe import open_process
 from diffplan.method.noise.supported_schedulers import check_scheduler
 from diffplan.method.shapes import Trajectories
 
@@ -34,15 +37,48 @@ class WarmStart:
     num_steps: int
 
 
+@dataclass(frozen=True)
+class StepContext:
+    """Everything a sampler needs for one call of the network.
+
+    Attributes:
+        network: The denoiser.
+        guide: Steers the trajectories.
+        conditions: Known entries.
+        process: The scheduler at work.
+        generators: Draw the step's noise.
+        call: Number of the call, from 0 at pure noise.
+        timestep: The trained timestep ``t`` of the call, as networks and guides take it.
+    """
+
+    network: AbstractBackbone
+    guide: AbstractGuide
+    conditions: Conditions
+    process: ReverseProcess
+    generators: list[torch.Generator]
+    call: int
+    timestep: Tensor
+
+    def denoise(self, trajectories: Trajectories) -> ReverseStep:
+        """Calls the network on noisy trajectories and takes the scheduler's step."""
+        # One timestep for the whole batch, so its embedding is computed once.
+        output = self.network(trajectories, self.timestep[None])
+        return self.process.step(output, self.call, trajectories, self.generators)
+
+    def posterior(self) -> Posterior:
+        """Returns ``q(x_{t-1} | x_t, x_0)`` over the whole step, where ``t - 1`` is the timestep of the next step."""
+        return self.process.posterior(self.call)
+
+
 class AbstractSampler(ABC):
-    """A reverse diffusion under given conditions with any diffusers scheduler that suits the model.
+    """A reverse diffusion under given conditions, with any diffusers scheduler that suits the model.
 
     Args:
         scheduler: Diffusers scheduler to denoise with; it must describe the noise the model was trained on.
         num_inference_steps: Denoising steps; None takes as many as the model was trained with.
 
     Raises:
-        ConfigError: for a scheduler that cannot serve, or not in so many steps, or more steps than the model has.
+        ConfigError: for a scheduler that cannot be used, or not in so many steps, or more steps than the model has.
     """
 
     def __init__(self, scheduler: Any, num_inference_steps: int | None = None) -> None:
@@ -55,12 +91,32 @@ class AbstractSampler(ABC):
             )
         self.scheduler = scheduler
         self.num_inference_steps = num_inference_steps or trained
-        self._process = ReverseProcess(scheduler, self.num_inference_steps)
+        self._process = open_process(scheduler, self.num_inference_steps)
 
     def timesteps(self, start: WarmStart | None = None) -> list[int]:
-        """The trained timestep of every call of the network, from noise or from where a warm start begins."""
+        """Returns the trained timestep of every call of the network, from noise or from where a warm start begins."""
         calls = self._process.calls(self.num_inference_steps if start is None else start.num_steps)
         return [self._process.timesteps[call] for call in calls]
+
+    def check(self, model: TrajectoryModel, guide: AbstractGuide | None = None) -> None:
+        """Refuses a model or a guide that this sampler cannot work with.
+
+        ``sample`` checks by itself. A planner checks once, when it is built, and then draws with ``chain``.
+
+        Raises:
+            TaskMismatchError: the sampler's scheduler is not the one the model was trained for.
+            ConfigError: the sampler cannot be guided.
+        """
+        check_same_process(model.scheduler, self.scheduler)
+        self.check_guide(guide)
+
+    @abstractmethod
+    def check_guide(self, guide: AbstractGuide | None) -> None:
+        """Refuses a guide that this sampler or its scheduler cannot follow.
+
+        Raises:
+            ConfigError: with the reason.
+        """
 
     def sample(
         self,
@@ -71,12 +127,12 @@ class AbstractSampler(ABC):
         start: WarmStart | None = None,
         initial: Trajectories | None = None,
     ) -> Trajectories:
-        """Draws one normalised trajectory a row of ``conditions``.
+        """Draws one normalised trajectory for each row of ``conditions``.
 
         Args:
             model: The trained model.
             conditions: Known entries; they are exact in the result.
-            generators: One per trajectory, or one for every so many of them in a row; a trajectory does not depend on
+            generators: One per trajectory, or one for every so many of them in a row. A trajectory does not depend on
                 what else is in the batch.
             guide: Steers the trajectories; None leaves them alone.
             start: Begins from trajectories instead of noise.
@@ -86,9 +142,8 @@ class AbstractSampler(ABC):
             TaskMismatchError: the sampler's scheduler is not the one the model was trained for.
             ConfigError: the sampler cannot be guided, or a warm start is longer than the sampler.
         """
-        trajectories = conditions.values
-        for denoised in self.chain(model, conditions, generators, guide, start, initial):
-            trajectories = denoised
+        self.check(model, guide)
+        *_, trajectories = self.chain(model, conditions, generators, guide, start, initial)
         return trajectories
 
     def chain(
@@ -100,23 +155,24 @@ class AbstractSampler(ABC):
         start: WarmStart | None = None,
         initial: Trajectories | None = None,
     ) -> Generator[Trajectories, Trajectories | None, None]:
-        """Yields the trajectories as they are denoised, the noisy beginning first; arguments as in ``sample``.
+        """Yields the trajectories as they are denoised, the noisy beginning first.
 
-        Trajectories that are sent back go on in place of those that were yielded.
+        The arguments are those of ``sample``; model and guide must have passed ``check``. If the caller sends
+        trajectories back, denoising continues from those.
         """
-        check_same_process(model.scheduler, self.scheduler)
-        self.check_guide(guide)
-        # A process keeps its place in the loop; a copy leaves the shared one untouched.
-        process = copy.deepcopy(self._process)
+        guide, generators = guide or NoGuide(), list(generators)
         num_steps = self.num_inference_steps if start is None else start.num_steps
         if not 1 <= num_steps <= self.num_inference_steps:
             raise ConfigError(
                 f"a warm start takes between 1 and the sampler's {self.num_inference_steps} denoising steps, got "
                 f"{num_steps}."
             )
-        calls = process.start(num_steps, is_guided=guide is not None and guide.num_steps > 0)
+        # Chains that run side by side each need a scheduler of their own.
+        process = self._process.fresh()
+        calls = process.start(num_steps, is_guided=guide.num_steps > 0)
+        device = conditions.values.device
         if initial is None:
-            initial = _noise(tuple(conditions.values.shape), generators, conditions.values.device)
+            initial = _noise(tuple(conditions.values.shape), generators, device)
         if start is not None:
             initial = process.noised(start.trajectories, initial, calls[0])
         trajectories = conditions.apply(initial)
@@ -124,32 +180,17 @@ class AbstractSampler(ABC):
         for call in calls:
             if changed is not None:
                 trajectories = conditions.apply(changed)
-            # Inside the loop, because a generator must not hand its mode to whoever asks for the next value.
+            timestep = process.timestep(call, device)
+            context = StepContext(model.backbone, guide, conditions, process, generators, call, timestep)
+            # Entered at every step, because a suspended generator would leave its mode to the caller.
             with torch.no_grad():
-                trajectories = self._step(model, process, call, trajectories, conditions, list(generators), guide)
+                trajectories = self._step(trajectories, context)
             trajectories = conditions.apply(trajectories)
             changed = yield trajectories
 
     @abstractmethod
-    def check_guide(self, guide: AbstractGuide | None) -> None:
-        """Refuses a guide this sampler or its scheduler cannot follow.
-
-        Raises:
-            ConfigError: with the reason.
-        """
-
-    @abstractmethod
-    def _step(
-        self,
-        model: TrajectoryModel,
-        process: ReverseProcess,
-        call: int,
-        trajectories: Trajectories,
-        conditions: Conditions,
-        generators: list[torch.Generator],
-        guide: AbstractGuide | None,
-    ) -> Trajectories:
-        """Calls the network once and takes the scheduler's step."""
+    def _step(self, trajectories: Trajectories, context: StepContext) -> Trajectories:
+        """Calls the network once and takes the scheduler's step, from ``x_t`` to ``x_{t-1}``."""
 
 
 def _noise(shape: tuple[int, ...], generators: Sequence[torch.Generator], device: torch.device) -> Trajectories:

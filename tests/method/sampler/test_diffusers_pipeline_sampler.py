@@ -13,7 +13,7 @@ from diffplan.errors import ConfigError
 from diffplan.interop.diffusers_env import DiffusersEnv
 from diffplan.method.guide import NoGuide, ValueGuide
 from diffplan.method.noise.reverse_process import ReverseProcess
-from diffplan.method.sampler.diffusers_pipeline_sampler import DiffusersPipelineSampler
+from diffplan.method.sampler.guided_samplers import DiffusersPipelineSampler
 from tests.interop.conftest import make_critic, make_model, make_pipeline, observations  # noqa: F401
 
 

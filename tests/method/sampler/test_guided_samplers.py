@@ -213,6 +213,15 @@ def test_the_chain_begins_with_noise_and_ends_with_the_sample(make_scheduler, ma
     assert torch.equal(chain[-1], sampler.sample(model, start_conditions(1), generators(1), LinearGuide()))
 
 
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_chains_of_one_sampler_may_run_side_by_side(name, make_scheduler, make_model):
+    scheduler = make_scheduler(name, 20)
+    sampler, model = SampleShiftSampler(scheduler, 5), make_model(scheduler)
+    chains = [sampler.chain(model, start_conditions(1), generators(seed), LinearGuide()) for seed in (1, 2)]
+    for seed, (*_, last) in zip((1, 2), zip(*zip(*chains, strict=True), strict=True), strict=True):
+        assert torch.equal(last, sampler.sample(model, start_conditions(1), generators(seed), LinearGuide()))
+
+
 def test_the_unguided_sampler_refuses_a_guide(make_scheduler, make_model):
     scheduler = make_scheduler("ddpm", 8)
     with pytest.raises(ConfigError, match="cannot follow LinearGuide; choose sampler=sample_shift_sampler"):
