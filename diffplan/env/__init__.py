@@ -11,14 +11,12 @@ from diffplan.env.maze2d.maze_layout import MazeLayout
 from diffplan.env.maze2d.waypoint_controller import WaypointController
 from diffplan.env.rollout import Rollout, rollout
 from diffplan.env.score import latched_returns, normalized_score, standard_error
-from diffplan.planner.base import Planner
 
 register_environments()
 
 __all__ = [
     "Maze2D",
     "MazeLayout",
-    "Planner",
     "Rollout",
     "WaypointController",
     "env_version",

@@ -8,13 +8,13 @@ import gymnasium
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64, UInt8
 
-from diffplan.env.episodes import Episodes
 from diffplan.env.make_env import make_env
+from diffplan.env.render import Film
 from diffplan.env.score import latched_returns
-from diffplan.env.watched_planner import ImaginedMoment, WatchedPlanner
-from diffplan.errors import ConfigError
+from diffplan.env.watched_planner import ImaginedMoment, PlannerRecord
+from diffplan.errors import ActionError, ConfigError
 from diffplan.method.critic import ReturnTarget
-from diffplan.planner.base import Planner
+from diffplan.planner.base import AbstractPlanner
 
 PROTOCOLS = ("single_task", "multi2d")
 _MOST_MOMENTS = 4
@@ -33,22 +33,22 @@ class Rollout:
         observations: Observations, the first one included; NaN after the end of an episode.
         actions: Actions as the planner gave them; NaN after the end.
         rewards: Rewards; 0 after the end.
-        reached: Whether the step ended at the goal: ``info["success"]``, or a reward above 0 in environments without.
-            Never where the task has no target.
+        reached: Whether the step ended at the goal: ``info["success"]``, or a reward above 0 in environments that do
+            not report it. Always False if the task has no target.
         lengths: Steps of each episode.
         terminated: Episodes that ended in a terminal state.
         truncated: Episodes that ended at a time limit.
-        plans: What the planner imagined after its first action, in raw units.
+        plans: What the planner planned before its first action, in raw units.
         planning_seconds: Wall time spent in the planner, all environments together.
         num_decisions: Calls of the planner; each decides for all environments.
-        frames: Pictures of the environments that were to be rendered, by their index.
+        frames: Pictures of the rendered environments, by their index.
         frame_interval: Steps between two pictures; fewer before the last one of an episode.
         planning_cpu_seconds: Processor time spent in the planner, over all its threads.
-        decision_flops: Floating point operations for one decision of one environment; None where nobody counted.
-        values: The critic's value of the plan that was chosen at each step; NaN where nothing was planned and after
-            the end. None without a critic.
+        decision_flops: Floating-point operations for one decision of one environment; None where they are not counted.
+        values: The critic's value of the plan that was chosen at each step; NaN at steps without planning and after the
+            end. None without a critic.
         value_target: What such a value predicts.
-        moments: What the planner imagined at a few decisions of the environments that were to be rendered.
+        moments: Plans of a few decisions in the rendered environments.
     """
 
     env_id: str
@@ -76,12 +76,12 @@ class Rollout:
 
     @property
     def has_goal(self) -> bool:
-        """Whether the task is to be somewhere; without, nothing that speaks of a goal means anything."""
+        """Whether the task has a goal. Without one, success and steps to the goal have no meaning."""
         return self.targets is not None
 
     @property
     def complete(self) -> bool:
-        """False where the loop was asked to stop before every episode had ended."""
+        """Whether every episode has ended; False if the loop was asked to stop early."""
         return bool((self.terminated | self.truncated).all())
 
     @property
@@ -91,12 +91,12 @@ class Rollout:
 
     @property
     def latched_returns(self) -> Float64[np.ndarray, " env"]:
-        """Steps of each episode from the first one at the goal, as if that had ended the task."""
+        """Steps of each episode from its first step at the goal on, as if reaching it had ended the task."""
         return latched_returns(self.reached.astype(np.float64), self.lengths)
 
     @property
     def successes(self) -> Bool[np.ndarray, " env"]:
-        """Whether each episode was ever at the goal."""
+        """Whether each episode reached the goal at any step."""
         return np.asarray(self.reached.any(axis=1))
 
     @property
@@ -112,9 +112,80 @@ class Rollout:
         )
 
 
+class Episodes:
+    """Runs episodes side by side and records them.
+
+    Args:
+        envs: One environment an episode.
+        seeds: Seed each is reset with.
+        protocol: ``multi2d`` draws a random target for every episode.
+        limit: Most steps of an episode.
+        render: Indices of the environments to film.
+
+    Attributes:
+        present: Present observation of each environment; the last one of an episode that has ended.
+        active: Which episodes still run.
+        film: The pictures taken so far.
+        targets, observations, actions, rewards, reached, lengths, terminated, truncated: As in ``Rollout``, with room
+            for ``limit`` steps.
+    """
+
+    def __init__(
+        self, envs: Sequence[gymnasium.Env], seeds: Sequence[int], protocol: str, limit: int, render: Sequence[int]
+    ) -> None:
+        self.seeds, self.limit = tuple(seeds), limit
+        options = {"target": "random"} if protocol == "multi2d" else None
+        # The seed alone decides start and target, whatever other episodes are played.
+        resets = [env.reset(seed=seed, options=options) for env, seed in zip(envs, seeds, strict=True)]
+        self.present = np.array([observation for observation, _ in resets], dtype=np.float64)
+        has_target = "target" in resets[0][1]
+        self.targets = np.array([info["target"] for _, info in resets], dtype=np.float64) if has_target else None
+        count, width = len(envs), envs[0].action_space.shape[0]
+        self.observations = np.full((count, limit + 1, self.present.shape[1]), np.nan)
+        self.observations[:, 0] = self.present
+        self.actions = np.full((count, limit, width), np.nan)
+        self.rewards = np.zeros((count, limit))
+        self.reached = np.zeros((count, limit), dtype=bool)
+        self.lengths = np.zeros(count, dtype=np.int64)
+        self.terminated, self.truncated = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
+        self.active = np.ones(count, dtype=bool)
+        self.film = Film(envs, render, limit)
+        self._envs = envs
+
+    def advance(self, step: int, actions: Float[np.ndarray, "env action"]) -> None:
+        """Steps every running episode.
+
+        Args:
+            step: How many steps came before.
+            actions: What the planner chose; ignored where an episode has ended.
+
+        Raises:
+            ActionError: actions of the wrong shape or not finite.
+        """
+        if actions.shape != self.actions[:, step].shape:
+            raise ActionError(f"The planner must return actions {self.actions[:, step].shape}, got {actions.shape}.")
+        if not np.isfinite(actions[self.active]).all():
+            raise ActionError(f"The planner must return finite actions, got NaN or infinity at step {step}.")
+        for index in np.flatnonzero(self.active):
+            self._advance_one(int(index), step, actions[index])
+
+    def _advance_one(self, index: int, step: int, action: Float[np.ndarray, " action"]) -> None:
+        observation, reward, terminated, truncated, info = self._envs[index].step(action)
+        self.present[index] = observation
+        self.observations[index, step + 1] = observation
+        self.actions[index, step] = action
+        self.rewards[index, step] = reward
+        self.reached[index, step] = self.targets is not None and info.get("success", reward > 0)
+        self.lengths[index] = step + 1
+        self.terminated[index] = terminated
+        self.truncated[index] = truncated or (step + 1 == self.limit and not terminated)
+        self.active[index] = not (self.terminated[index] or self.truncated[index])
+        self.film.take(index, step + 1, ended=not self.active[index])
+
+
 def rollout(
     env_id: str,
-    planner: Planner,
+    planner: AbstractPlanner,
     seeds: Sequence[int],
     *,
     protocol: Literal["single_task", "multi2d"] = "single_task",
@@ -132,8 +203,8 @@ def rollout(
         seeds: One per episode; the same seed always gives the same start and target.
         protocol: ``multi2d`` draws a random target for every episode.
         max_steps: Truncates episodes after this many steps; None leaves it to the environment's own limit.
-        render: Indices of the environments to take pictures of, at most about 150 each. Where pictures cannot be made,
-            a warning says why and the episodes are played without.
+        render: Indices of the environments to take pictures of, at most about 150 pictures each. If pictures cannot be
+            taken, a warning says why and the episodes are played without.
         should_stop: Asked before every step; True ends the loop with what has been played.
 
     Raises:
@@ -151,9 +222,17 @@ def rollout(
         if protocol == "multi2d" and not hasattr(envs[0].unwrapped, "target"):
             raise ConfigError(f"The protocol 'multi2d' needs an environment with a target; {env_id!r} has none.")
         episodes = Episodes(envs, seeds, protocol, _step_limit(envs[0], env_id, max_steps), render)
-        watched = WatchedPlanner(planner, len(seeds), episodes.limit, episodes.film.filmed)
-        _play(episodes, watched, should_stop)
-        return _record(env_id, protocol, episodes, watched)
+        record = PlannerRecord(planner, len(seeds), episodes.limit, episodes.film.filmed)
+        with record.timing():
+            planner.reset(episodes.present.copy(), episodes.targets, episodes.seeds)
+        for step in range(episodes.limit):
+            if not episodes.active.any() or (should_stop is not None and should_stop()):
+                break
+            with record.timing():
+                actions = planner.act(episodes.present.copy(), episodes.active.copy())
+            record.note(step, episodes.active)
+            episodes.advance(step, actions)
+        return _rollout(env_id, protocol, episodes, record)
     finally:
         for env in envs:
             env.close()
@@ -167,17 +246,8 @@ def _step_limit(env: gymnasium.Env, env_id: str, max_steps: int | None) -> int:
     return min(limits)
 
 
-def _play(episodes: Episodes, planner: WatchedPlanner, should_stop: Callable[[], bool] | None) -> None:
-    """Runs the episodes to their end."""
-    planner.reset(episodes.present.copy(), episodes.targets, episodes.seeds)
-    for step in range(episodes.limit):
-        if not episodes.active.any() or (should_stop is not None and should_stop()):
-            break
-        episodes.advance(step, planner.act(step, episodes.present.copy(), episodes.active))
-
-
-def _record(env_id: str, protocol: str, episodes: Episodes, planner: WatchedPlanner) -> Rollout:
-    """Freezes what was played; arrays end at the longest episode."""
+def _rollout(env_id: str, protocol: str, episodes: Episodes, record: PlannerRecord) -> Rollout:
+    """Collects what was played; arrays end at the longest episode."""
     steps = max(int(episodes.lengths.max()), 1)
     return Rollout(
         env_id=env_id,
@@ -192,14 +262,14 @@ def _record(env_id: str, protocol: str, episodes: Episodes, planner: WatchedPlan
         lengths=episodes.lengths,
         terminated=episodes.terminated,
         truncated=episodes.truncated,
-        plans=planner.first_plans,
-        planning_seconds=planner.seconds,
-        num_decisions=planner.num_decisions,
+        plans=record.first_plans,
+        planning_seconds=record.seconds,
+        num_decisions=record.num_decisions,
         frames=episodes.film.frames(),
         frame_interval=episodes.film.interval,
-        planning_cpu_seconds=planner.cpu_seconds,
-        decision_flops=planner.decision_flops,
-        values=None if planner.values is None else planner.values[:, :steps],
-        value_target=planner.value_target,
-        moments=planner.moments.spread(_MOST_MOMENTS),
+        planning_cpu_seconds=record.cpu_seconds,
+        decision_flops=record.decision_flops,
+        values=None if record.values is None else record.values[:, :steps],
+        value_target=record.value_target,
+        moments=record.moments.spread(_MOST_MOMENTS),
     )

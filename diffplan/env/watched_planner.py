@@ -1,26 +1,27 @@
-"""A few imagined plans out of episodes whose length nobody knows beforehand."""
+"""What a planner takes and says during episodes: time, values, and a few of its plans."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64
 
 from diffplan.method.critic import ReturnTarget
-from diffplan.planner.base import Planner
+from diffplan.planner.base import AbstractPlanner
 
 _MOST_KEPT = 8
 
 
 @dataclass(frozen=True)
 class ImaginedMoment:
-    """One decision: what the planner imagined there.
+    """The plan of one decision.
 
     Attributes:
         env: Index of the environment.
         step: Step of its episode at which the plan was made; row 0 of the plan is the observation before this step.
-        plan: Imagined observations in raw units.
+        plan: Planned observations in raw units.
     """
 
     env: int
@@ -29,10 +30,10 @@ class ImaginedMoment:
 
 
 class Moments:
-    """Keeps plans of some environments, evenly spread over each episode and never more than eight an environment.
+    """Keeps at most eight plans of each watched environment, evenly spread over its episode.
 
-    It begins by keeping every plan; whenever there are too many, every other one is dropped, and from then on they are
-    as far apart as those that are left.
+    The length of an episode is not known beforehand. So every plan is kept at first. When there are too many, every
+    other one is dropped, and later plans are kept at the interval of those that are left.
 
     Args:
         envs: Indices of the environments to watch.
@@ -45,12 +46,12 @@ class Moments:
     def watch(
         self, step: int, plans: Float[np.ndarray, "env row observation"], planned: Bool[np.ndarray, " env"]
     ) -> None:
-        """Looks at the plans of one step.
+        """Considers the plans of one step.
 
         Args:
             step: Step of the episodes.
-            plans: What is imagined, of all environments.
-            planned: Where the plan was made at this step.
+            plans: Plans of all environments.
+            planned: Whether each plan was made at this step.
         """
         for env, kept in self._kept.items():
             if not planned[env] or (kept and step - kept[-1].step < self._interval[env]):
@@ -73,25 +74,25 @@ class Moments:
         return tuple(chosen)
 
 
-class WatchedPlanner:
-    """A planner, the time it takes, and what it says about its decisions beside the actions.
+class PlannerRecord:
+    """What a planner takes and says while it plays episodes.
 
     Args:
-        planner: Planner to watch.
+        planner: The planner.
         num_envs: Environments it plans for.
         limit: Most steps of an episode.
-        filmed: Environments whose imagined plans are kept at a few moments.
+        filmed: Environments of which plans are kept at a few steps.
 
     Attributes:
         seconds: Wall time spent in the planner, all environments together.
         cpu_seconds: Processor time of this process in the planner, over all threads.
-        num_decisions: Calls of the planner; each decides for all environments.
-        first_plans: What it imagined after its first action; None where it imagines nothing.
+        num_decisions: Steps noted; at each the planner decides for all environments.
+        first_plans: The plans of the first step; None where nothing is planned.
         values: The critic's value at each step that was planned, NaN at the others; None without a critic.
-        moments: Imagined plans of the filmed environments.
+        moments: Plans of the filmed environments.
     """
 
-    def __init__(self, planner: Planner, num_envs: int, limit: int, filmed: Sequence[int]) -> None:
+    def __init__(self, planner: AbstractPlanner, num_envs: int, limit: int, filmed: Sequence[int]) -> None:
         self.seconds, self.cpu_seconds, self.num_decisions = 0.0, 0.0, 0
         self.first_plans: Float[np.ndarray, "env row observation"] | None = None
         self.values: Float64[np.ndarray, "env step"] | None = None
@@ -103,44 +104,34 @@ class WatchedPlanner:
     @property
     def value_target(self) -> ReturnTarget | None:
         """What the critic's values predict; None without a critic."""
-        return getattr(self._planner, "value_target", None)
+        return self._planner.value_target
 
     @property
     def decision_flops(self) -> float | None:
-        """Floating point operations for one decision of one environment; None where the planner does not say."""
-        cost = getattr(self._planner, "cost", None)
-        counted = None if cost is None else cost()
-        return None if counted is None else float(counted.flops)
+        """Floating-point operations for one decision of one environment; None where they are not counted."""
+        cost = self._planner.cost()
+        return None if cost is None else float(cost.flops)
 
-    def reset(
-        self,
-        observations: Float64[np.ndarray, "env observation"],
-        targets: Float64[np.ndarray, "env 2"] | None,
-        seeds: Sequence[int],
-    ) -> None:
-        """Starts the episodes."""
+    @contextmanager
+    def timing(self) -> Iterator[None]:
+        """Adds the time of a block to the time spent in the planner."""
         begin, cpu_begin = time.perf_counter(), time.process_time()
-        self._planner.reset(observations, targets, seeds)
+        yield
         self.seconds += time.perf_counter() - begin
         self.cpu_seconds += time.process_time() - cpu_begin
 
-    def act(
-        self, step: int, observations: Float64[np.ndarray, "env observation"], active: Bool[np.ndarray, " env"]
-    ) -> Float[np.ndarray, "env action"]:
-        """Asks for the actions of one step and notes what the planner says about them."""
-        begin, cpu_begin = time.perf_counter(), time.process_time()
-        actions = self._planner.act(observations, active.copy())
-        self.seconds += time.perf_counter() - begin
-        self.cpu_seconds += time.process_time() - cpu_begin
+    def note(self, step: int, active: Bool[np.ndarray, " env"]) -> None:
+        """Records plans and values after the planner has acted.
+
+        Args:
+            step: Step of the episodes.
+            active: False where the episode has ended.
+        """
         self.num_decisions += 1
-        self._note(step, active)
-        return actions
-
-    def _note(self, step: int, active: Bool[np.ndarray, " env"]) -> None:
         plans, before = self._planner.plans(), self._plans
         self._plans = None if plans is None else plans.copy()
-        # A planner that follows one plan for several steps still shows that plan and its value; only the step it was
-        # made at is compared with what followed.
+        # A planner that follows one plan for several steps keeps showing that plan and its value. Only the step at
+        # which it was made is compared with what followed.
         planned = active
         if plans is not None:
             if step == 0:
@@ -148,8 +139,7 @@ class WatchedPlanner:
             if before is not None and before.shape == plans.shape:
                 planned = active & (before != plans).any(axis=(1, 2))
             self.moments.watch(step, plans, planned)
-        said = getattr(self._planner, "values", None)
-        values = None if said is None else said()
+        values = self._planner.values()
         if values is None:
             return
         if self.values is None:

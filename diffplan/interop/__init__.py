@@ -1,7 +1,6 @@
 """Ours as diffusers' and the original's, and theirs as ours."""
 
-from diffplan.interop.diffuser_pipeline import DiffuserPipeline
-from diffplan.interop.diffuser_pipeline_output import DiffuserPipelineOutput
+from diffplan.interop.diffuser_pipeline import DiffuserPipeline, DiffuserPipelineOutput
 from diffplan.interop.diffusers_env import DiffusersEnv
 from diffplan.interop.trajectory_format import TrajectoryFormat
 

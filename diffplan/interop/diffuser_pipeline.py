@@ -1,33 +1,80 @@
+"""``DiffuserPipeline``: plans with an exported model, needs no environment and no data."""
+
+import json
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import diffusers
+import numpy as np
 import torch
-from diffusers import DiffusionPipeline, ModelMixin
-from diffusers.utils import is_accelerate_available
+from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin, UNet1DModel
+from diffusers.utils import BaseOutput, is_accelerate_available
+from huggingface_hub import snapshot_download
 from jaxtyping import Float
 from torch import Tensor
 
 from diffplan.errors import CheckpointError, ConfigError
-from diffplan.interop.diffuser_pipeline_output import DiffuserPipelineOutput
-from diffplan.interop.diffusers_networks import backbone_of, critic_backbone_of
-from diffplan.interop.fast_networks import FastNetworks
-from diffplan.interop.pipeline_folder import local_folder, write_index
-from diffplan.interop.planning_conditions import Observations, planning_conditions
+from diffplan.interop.diffusers_networks import CriticModel, DenoiserModel, backbone_of, critic_backbone_of
 from diffplan.interop.trajectory_format import TrajectoryFormat
 from diffplan.method.critic import TrajectoryCritic
 from diffplan.method.guide import AbstractGuide, NoGuide, ValueGuide
 from diffplan.method.model import TrajectoryModel
+from diffplan.method.network.fast.planning_network import FastNetworks
 from diffplan.method.sampler.base import AbstractSampler, WarmStart
 from diffplan.method.sampler.guided_samplers import DiffusersPipelineSampler, MeanShiftSampler, SampleShiftSampler
 from diffplan.method.shapes import Trajectories
+from diffplan.planner.candidates import Candidates, PlanDrawer
+
+Observations = Float[np.ndarray, "*env observation"] | Float[Tensor, "*env observation"]
 
 _SAMPLERS: dict[str, type[AbstractSampler]] = {
     "sample_shift": SampleShiftSampler,
     "mean_shift": MeanShiftSampler,
     "diffusers_pipeline": DiffusersPipelineSampler,
 }
+_DOWNLOAD = ("cache_dir", "force_download", "local_files_only", "token", "revision")
+# No pickles: a repository that holds nothing else is refused when its weights are looked for.
+_PATTERNS = ["*.json", "*.safetensors", "README.md"]
+_NETWORKS: dict[str, Any] = {"UNet1DModel": UNet1DModel, "DenoiserModel": DenoiserModel, "CriticModel": CriticModel}
+
+
+@dataclass
+class DiffuserPipelineOutput(BaseOutput):
+    """Plans in raw units; each environment's candidates are sorted by value, the best first.
+
+    Attributes:
+        actions: What to do next is ``actions[:, 0, 0]``, the first action of each environment's best plan.
+        observations: The states imagined.
+        trajectories: The same plans in normalised units, for a warm start.
+        values: Return predicted for each plan; None without a critic.
+    """
+
+    actions: Float[np.ndarray, "env candidate horizon action"] | Float[Tensor, "env candidate horizon action"]
+    observations: (
+        Float[np.ndarray, "env candidate horizon observation"] | Float[Tensor, "env candidate horizon observation"]
+    )
+    trajectories: Float[Tensor, "env candidate horizon transition"]
+    values: Float[np.ndarray, "env candidate"] | Float[Tensor, "env candidate"] | None = None
+
+    @classmethod
+    def of_candidates(cls, model: TrajectoryModel, plans: Candidates, output_type: str) -> "DiffuserPipelineOutput":
+        """Gives ranked candidates in raw units.
+
+        Args:
+            model: The model that drew them.
+            plans: Sorted by value.
+            output_type: ``np`` or ``pt``.
+        """
+        layout, normalizer, drawn = model.layout, model.normalizer, plans.trajectories
+        actions = normalizer.unnormalize(drawn[..., layout.actions], layout.actions)
+        observations = normalizer.unnormalize(drawn[..., layout.observations], layout.observations)
+        if output_type == "pt":
+            return cls(actions, observations, drawn, plans.values)
+        values = None if plans.values is None else plans.values.cpu().numpy()
+        return cls(actions.cpu().numpy(), observations.cpu().numpy(), drawn, values)
 
 
 class DiffuserPipeline(DiffusionPipeline):
@@ -66,21 +113,32 @@ class DiffuserPipeline(DiffusionPipeline):
         Raises:
             CheckpointError: the folder does not say what the numbers of a plan mean.
         """
-        folder = local_folder(pretrained_model_name_or_path, settings)
+        folder, settings = _local_folder(pretrained_model_name_or_path, settings)
+        names = ("unet", "scheduler", "trajectory", "value_function")
+        components = {name: settings.pop(name) for name in names if name in settings}
         settings.setdefault("low_cpu_mem_usage", is_accelerate_available())
-        if "trajectory" not in settings:
+        if "trajectory" not in components:
             if not (folder / "trajectory").is_dir():
                 raise CheckpointError(
                     f"{folder} has no folder 'trajectory', so its normalisation is unknown; give "
                     "trajectory=TrajectoryFormat(...), or convert it with diffplan import."
                 )
-            settings["trajectory"] = TrajectoryFormat.from_pretrained(folder / "trajectory", low_cpu_mem_usage=False)
-        return super().from_pretrained(str(folder), **settings)
+            components["trajectory"] = TrajectoryFormat.from_pretrained(folder / "trajectory", low_cpu_mem_usage=False)
+        for name in ("unet", "value_function"):
+            if name not in components and (name == "unet" or (folder / name).is_dir()):
+                kind = _class_name(folder / name / "config.json")
+                if kind not in _NETWORKS:
+                    raise CheckpointError(f"{folder / name} is a {kind}; known are {', '.join(_NETWORKS)}.")
+                components[name] = _NETWORKS[kind].from_pretrained(folder / name, **settings)
+        if "scheduler" not in components:
+            components["scheduler"] = _load_scheduler(folder / "scheduler")
+        return cls(**components)
 
     def save_config(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **settings: Any) -> None:
         """Writes the index of a saved pipeline, such that ``ValueGuidedRLPipeline`` takes it where it can."""
         super().save_config(save_directory, push_to_hub, **settings)
-        write_index(Path(save_directory) / self.config_name)
+        path = Path(save_directory) / self.config_name
+        path.write_text(json.dumps(_index(json.loads(path.read_text())), indent=2, sort_keys=True) + "\n")
 
     def model(self) -> TrajectoryModel:
         """The denoiser as our planners and samplers take it, on the pipeline's own weights.
@@ -186,38 +244,37 @@ class DiffuserPipeline(DiffusionPipeline):
             TaskMismatchError: the scheduler is not for the noise that the networks were trained on.
             HorizonError: the networks cannot take the horizon.
         """
-        self._check(num_candidates, output_type, ranking, callback_on_step_end_tensor_inputs)
+        self._check(output_type, callback_on_step_end_tensor_inputs)
         if guidance_rule not in _SAMPLERS:
             raise ConfigError(f"guidance_rule must be one of {', '.join(_SAMPLERS)}, got {guidance_rule!r}.")
         if guide is not None and (guidance_scale is not None or t_stopgrad is not None):
             raise ConfigError("guidance_scale and t_stopgrad are for the critic; a guide that is given has its own.")
-        model, critic = self.model(), self.critic() if guide is None else None
-        horizon = horizon or model.horizon
-        model.backbone.check_horizon(horizon)
-        if critic is not None:
-            critic.backbone.check_horizon(horizon)
-        conditions = planning_conditions(model, observations, goals, horizon, num_candidates)
-        if self._fast_networks is not None:
-            model, critic = self._fast_networks.of_pair(model, critic, horizon, len(conditions.values))
+        model = self.model()
         if guide is None:
-            guide = self._guide(critic, guidance_scale, num_guide_steps, t_stopgrad, guidance_scaling)
-        start = self._start(warm_start, num_warm_start_steps, num_candidates)
+            guide = self._guide(guidance_scale, num_guide_steps, t_stopgrad, guidance_scaling)
         sampler = _SAMPLERS[guidance_rule](self.scheduler, num_inference_steps)
-        chain = sampler.chain(model, conditions, _generators(generator), guide, start, noise)
+        drawer = PlanDrawer(model, sampler, guide, horizon or model.horizon, num_candidates, ranking)
+        given = _given(model, drawer.horizon, observations, goals)
+        if self._fast_networks is not None:
+            drawer = drawer.on_fast_networks(self._fast_networks, len(given) * num_candidates)
+        start = self._start(warm_start, num_warm_start_steps)
         timesteps = torch.tensor(sampler.timesteps(start))
-        last_input, drawn = self._run(chain, timesteps, callback_on_step_end, callback_on_step_end_tensor_inputs)
-        judged = drawn if ranking == "returned_plan" else last_input
-        values = guide.values(judged, torch.zeros((), dtype=torch.long, device=judged.device))
-        output = DiffuserPipelineOutput.of_trajectories(model, drawn, values, num_candidates, output_type)
+        with self.progress_bar(total=len(timesteps)) as bar:
+
+            def on_step(step: int, trajectories: Trajectories) -> Trajectories | None:
+                tensors = dict.fromkeys(callback_on_step_end_tensor_inputs, trajectories)
+                callback = callback_on_step_end
+                changed = None if callback is None else callback(self, step, timesteps[step], tensors)
+                bar.update()
+                return (changed or {}).get("trajectories")
+
+            plans = drawer.draw(given, _generators(generator), start, noise, on_step)
+        output = DiffuserPipelineOutput.of_candidates(model, plans.ranked(), output_type)
         return output if return_dict else output.to_tuple()
 
-    def _check(self, num_candidates: int, output_type: str, ranking: str, tensor_inputs: Sequence[str]) -> None:
-        if num_candidates < 1:
-            raise ConfigError(f"num_candidates must be at least 1, got {num_candidates}.")
+    def _check(self, output_type: str, tensor_inputs: Sequence[str]) -> None:
         if output_type not in ("np", "pt"):
             raise ConfigError(f"output_type must be np or pt, got {output_type!r}.")
-        if ranking not in ("returned_plan", "last_input"):
-            raise ConfigError(f"ranking must be returned_plan or last_input, got {ranking!r}.")
         if unknown := set(tensor_inputs) - set(self._callback_tensor_inputs):
             raise ConfigError(
                 f"callback_on_step_end_tensor_inputs has no {min(unknown)!r}; there is "
@@ -232,13 +289,12 @@ class DiffuserPipeline(DiffusionPipeline):
 
     def _guide(
         self,
-        critic: TrajectoryCritic | None,
         scale: float | None,
         num_steps: int,
         t_stopgrad: int | None,
         scaling: Literal["variance", "std", "none"],
     ) -> AbstractGuide:
-        form = self.trajectory.config
+        form, critic = self.trajectory.config, self.critic()
         if critic is None:
             if scale:
                 raise ConfigError(f"guidance_scale={scale} needs a value function, and this pipeline has none.")
@@ -249,35 +305,76 @@ class DiffuserPipeline(DiffusionPipeline):
         t_stopgrad = form.t_stopgrad if t_stopgrad is None else t_stopgrad
         return ValueGuide(critic, scale, num_steps, 2 if t_stopgrad is None else t_stopgrad, scaling)
 
-    def _start(self, plans: Trajectories | None, num_steps: int | None, num_candidates: int) -> WarmStart | None:
+    def _start(self, plans: Trajectories | None, num_steps: int | None) -> WarmStart | None:
         if (plans is None) != (num_steps is None):
             raise ConfigError("warm_start and num_warm_start_steps are given together or not at all.")
         if plans is None or num_steps is None:
             return None
-        return WarmStart(plans.to(self.device).repeat_interleave(num_candidates, dim=0), num_steps)
-
-    def _run(
-        self,
-        chain: Generator[Trajectories, Trajectories | None, None],
-        timesteps: Tensor,
-        callback: Callable[..., dict[str, Any] | None] | None,
-        tensor_inputs: Sequence[str],
-    ) -> tuple[Trajectories, Trajectories]:
-        """Denoises to the end; returns the input of the last step and its result."""
-        drawn, changed = next(chain), None
-        last_input = drawn
-        with self.progress_bar(total=len(timesteps)) as bar:
-            for step, timestep in enumerate(timesteps):
-                last_input, drawn, changed = drawn, chain.send(changed), None
-                if callback is not None:
-                    tensors = dict.fromkeys(tensor_inputs, drawn)
-                    changed = (callback(self, step, timestep, tensors) or {}).get("trajectories")
-                    drawn = drawn if changed is None else changed
-                bar.update()
-        return last_input, drawn
+        return WarmStart(plans.to(self.device), num_steps)
 
 
 def _generators(generator: torch.Generator | Sequence[torch.Generator] | None) -> list[torch.Generator]:
     if generator is None:
         return [torch.Generator().manual_seed(int(torch.randint(2**62, ())))]
     return [generator] if isinstance(generator, torch.Generator) else list(generator)
+
+
+def _given(
+    model: TrajectoryModel, horizon: int, observations: Observations, goals: Observations | None
+) -> Float[Tensor, "env given observation"]:
+    """Puts present observations, and goals where the model has them, into the order of its conditioning.
+
+    Raises:
+        ConfigError: goals for a model without, none for one that needs them, or shapes that do not fit.
+    """
+    num_given = len(model.conditioning.rows(horizon))
+    if (goals is not None) != (num_given == 2):
+        wants = "needs goals" if num_given == 2 else "takes no goals"
+        raise ConfigError(f"this model is conditioned on {type(model.conditioning).__name__} and {wants}.")
+    rows = [torch.as_tensor(part) for part in (observations, goals) if part is not None]
+    columns = model.layout.observation_dim
+    if any(row.shape != rows[0].shape or row.ndim > 2 or row.shape[-1] != columns for row in rows):
+        raise ConfigError(
+            f"observations and goals must have shape (environments, {columns}), got "
+            f"{' and '.join(str(tuple(row.shape)) for row in rows)}."
+        )
+    return torch.stack([torch.atleast_2d(row) for row in rows], dim=1)
+
+
+def _local_folder(name_or_path: str | os.PathLike, settings: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
+    """Returns a pipeline's folder, downloaded from the Hub if it is not on this machine, and the other settings."""
+    folder = Path(name_or_path)
+    download = {key: value for key, value in settings.items() if key in _DOWNLOAD}
+    if not folder.is_dir():
+        folder = Path(snapshot_download(str(name_or_path), allow_patterns=_PATTERNS, **download))
+    return folder, {key: value for key, value in settings.items() if key not in _DOWNLOAD}
+
+
+def _load_scheduler(folder: Path) -> Any:
+    """Builds a scheduler of diffusers; any other class named in a file is refused."""
+    kind = getattr(diffusers, _class_name(folder / "scheduler_config.json"), None)
+    if not (isinstance(kind, type) and issubclass(kind, SchedulerMixin)):
+        raise CheckpointError(f"{folder} has a scheduler that diffusers does not have; give scheduler=...")
+    loaded: Any = kind
+    return loaded.from_pretrained(folder)
+
+
+def _class_name(path: Path) -> str:
+    try:
+        return str(json.loads(path.read_text()).get("_class_name"))
+    except (OSError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{path} is missing or broken: {str(error).splitlines()[0]}.") from error
+
+
+def _index(index: dict[str, Any]) -> dict[str, Any]:
+    """Changes a pipeline's index so that ``ValueGuidedRLPipeline`` reads it, and so that it names no module of ours.
+
+    The trajectory format is found by its folder. ``ValueGuidedRLPipeline`` has no such component and would warn of it.
+    """
+    index = {key: value for key, value in index.items() if key != "trajectory"}
+    for name in ("unet", "value_function"):
+        if str(index.get(name, [None])[0]).startswith("diffplan."):
+            index[name] = ["diffplan", index[name][1]]
+    if all(index.get(name, [None])[0] == "diffusers" for name in ("unet", "value_function")):
+        index["_class_name"] = "ValueGuidedRLPipeline"
+    return index

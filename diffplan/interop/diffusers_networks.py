@@ -1,22 +1,24 @@
 """Our networks as diffusers' models and back; a network and its other form can share one set of weights."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from diffusers import ModelMixin, UNet1DModel
+from diffusers import ConfigMixin, ModelMixin, UNet1DModel
+from diffusers.configuration_utils import register_to_config
+from diffusers.models.unets.unet_1d import UNet1DOutput
+from einops import rearrange
 from torch import Tensor, nn
 
 from diffplan.errors import CheckpointError
-from diffplan.interop.critic_model import CriticModel
-from diffplan.interop.denoiser_model import DenoiserModel
 from diffplan.interop.layer_names import critic_layers, denoiser_layers, translate
 from diffplan.interop.network_shape import critic_settings, denoiser_settings
 from diffplan.method.network.base import AbstractBackbone
 from diffplan.method.network.temporal_unet import TemporalUnet
 from diffplan.method.network.value_unet import ValueUnet
+from diffplan.method.shapes import Features, Timesteps
 
 # ``UNet1DModel`` has these built in, wherever it is not the embedding or the output block.
 _KERNEL_SIZE = 5
@@ -36,6 +38,56 @@ _CRITIC = {"mid_block_type": "ValueFunctionMidBlock1D", "out_block_type": "Value
 # Of every model in use: what our form of it was made of, and that form.
 _FORMS: WeakKeyDictionary[nn.Module, tuple[dict[str, Any], list[nn.Parameter], Any]] = WeakKeyDictionary()
 _DEFAULTS = inspect.signature(UNet1DModel.__init__).parameters
+
+
+class DenoiserModel(ModelMixin, ConfigMixin):
+    """A denoiser that diffusers' ``UNet1DModel`` cannot express, with the same way of saving and calling.
+
+    Args:
+        transition_dim: Columns of a plan row.
+        dim: Base width.
+        dim_multipliers: Width of each level in units of ``dim``.
+        attention: Adds linear attention after each level's residual blocks.
+        kernel_size: Width of the residual convolutions in plan rows.
+    """
+
+    @register_to_config
+    def __init__(
+        self, transition_dim: int, dim: int, dim_multipliers: Sequence[int], attention: bool, kernel_size: int
+    ) -> None:
+        super().__init__()
+        self.network = TemporalUnet(transition_dim, dim, dim_multipliers, attention, kernel_size)
+
+    def forward(self, sample: Features, timestep: Timesteps, return_dict: bool = True) -> UNet1DOutput | tuple:
+        """Predicts shape for shape, with columns before rows as diffusers has them."""
+        output = self.network(rearrange(sample, "batch column row -> batch row column"), timestep)
+        output = rearrange(output, "batch row column -> batch column row")
+        return UNet1DOutput(sample=output) if return_dict else (output,)
+
+
+class CriticModel(ModelMixin, ConfigMixin):
+    """A critic that diffusers' ``UNet1DModel`` cannot express, with the same way of saving and calling.
+
+    Args:
+        transition_dim: Columns of a plan row.
+        horizon: Plan rows.
+        dim: Base width.
+        dim_multipliers: Width of each level in units of ``dim``.
+        kernel_size: Width of the residual convolutions in plan rows.
+    """
+
+    @register_to_config
+    def __init__(
+        self, transition_dim: int, horizon: int, dim: int, dim_multipliers: Sequence[int], kernel_size: int
+    ) -> None:
+        super().__init__()
+        self.network = ValueUnet(transition_dim, horizon, dim, dim_multipliers, kernel_size)
+
+    def forward(self, sample: Features, timestep: Timesteps, return_dict: bool = True) -> UNet1DOutput | tuple:
+        """Predicts one value a trajectory, given with columns before rows as diffusers has them."""
+        values = self.network(rearrange(sample, "batch column row -> batch row column"), timestep)
+        values = rearrange(values, "batch -> batch 1")
+        return UNet1DOutput(sample=values) if return_dict else (values,)
 
 
 class _ShapeError(Exception):

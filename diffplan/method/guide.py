@@ -1,5 +1,6 @@
-"""What steers and judges plans."""
+"""Guides: what steers the denoising of plans and judges the finished ones."""
 
+import copy
 from abc import ABC, abstractmethod
 from typing import Literal
 
@@ -16,11 +17,11 @@ class AbstractGuide(ABC):
     """An objective on noisy trajectories whose gradient steers the denoising.
 
     Args:
-        critic: The trained critic; None where there is none.
+        critic: The trained critic; None for a guide that needs none.
 
     Attributes:
-        critic: See there.
-        num_steps: Guide steps a denoising step.
+        critic: The trained critic.
+        num_steps: Guide steps in each denoising step.
     """
 
     num_steps: int = 0
@@ -28,13 +29,19 @@ class AbstractGuide(ABC):
     def __init__(self, critic: TrajectoryCritic | None) -> None:
         self.critic = critic
 
+    def with_critic(self, critic: TrajectoryCritic) -> "AbstractGuide":
+        """Returns the same guide with another critic, for instance an equal one that is faster to evaluate."""
+        guide = copy.copy(self)
+        guide.critic = critic
+        return guide
+
     @abstractmethod
     def acts_at(self, timestep: int) -> bool:
-        """Whether trajectories of this diffusion timestep are steered at all."""
+        """Whether trajectories at this diffusion timestep are steered."""
 
     @abstractmethod
     def shift(self, trajectories: Trajectories, timestep: Tensor, variance: Float[Tensor, ""]) -> Trajectories:
-        """Returns what is to be added to noisy normalised trajectories for one guide step.
+        """Returns what one guide step adds to noisy normalised trajectories.
 
         Args:
             trajectories: Where the gradient is taken.
@@ -44,7 +51,7 @@ class AbstractGuide(ABC):
 
     @abstractmethod
     def values(self, trajectories: Trajectories, timestep: Tensor) -> Float[Tensor, " batch"] | None:
-        """Judges trajectories, greater is better, in units of reward; None where there is nothing to judge by.
+        """Returns a value for each trajectory, in units of reward, greater is better; None if the guide cannot judge.
 
         Args:
             trajectories: Normalised.
@@ -53,22 +60,19 @@ class AbstractGuide(ABC):
 
 
 class NoGuide(AbstractGuide):
-    """Steers nowhere and prefers nothing: plans are samples of the data's behaviour."""
+    """Neither steers nor judges: plans are samples of the behaviour in the data."""
 
     def __init__(self, critic: TrajectoryCritic | None = None) -> None:
-        # A critic that happens to be there is not asked.
+        # A critic that is given is not used.
         super().__init__(None)
 
     def acts_at(self, timestep: int) -> bool:
-        """Never."""
         return False
 
     def shift(self, trajectories: Trajectories, timestep: Tensor, variance: Float[Tensor, ""]) -> Trajectories:
-        """Nothing."""
         return trajectories.new_zeros(trajectories.shape)
 
     def values(self, trajectories: Trajectories, timestep: Tensor) -> None:
-        """No judgement."""
         return
 
 
@@ -78,10 +82,10 @@ class ValueGuide(AbstractGuide):
     Args:
         critic: The trained critic.
         scale: Step size.
-        num_steps: Guide steps a denoising step; 0 only ranks finished plans.
-        t_stopgrad: Diffusion timesteps below this one are not steered.
-        scaling: The factor: posterior ``variance`` (the released code), its root ``std`` (the code before October
-            2022), or ``none``.
+        num_steps: Guide steps in each denoising step; with 0 the critic only ranks finished plans.
+        t_stopgrad: Trajectories at diffusion timesteps below this one are not steered.
+        scaling: The factor: the posterior ``variance`` (the released code), its root ``std`` (the released code before
+            October 2022), or ``none``.
 
     Raises:
         ConfigError: there is no critic, or a value out of range.
@@ -107,18 +111,15 @@ class ValueGuide(AbstractGuide):
             raise ConfigError(f"guide.num_steps and t_stopgrad cannot be negative, got {num_steps} and {t_stopgrad}.")
         if scaling not in ("variance", "std", "none"):
             raise ConfigError(f"guide.scaling must be variance, std or none, got {scaling!r}.")
-        self._critic = critic
         self.scale = scale
         self.num_steps = num_steps
         self.t_stopgrad = t_stopgrad
         self.scaling = scaling
 
     def acts_at(self, timestep: int) -> bool:
-        """Down to ``t_stopgrad``."""
         return timestep >= self.t_stopgrad and self.num_steps > 0 and self.scale != 0
 
     def shift(self, trajectories: Trajectories, timestep: Tensor, variance: Float[Tensor, ""]) -> Trajectories:
-        """Takes the gradient at the given trajectories."""
         factor = {"variance": variance, "std": variance.sqrt(), "none": torch.ones_like(variance)}[self.scaling]
         return self.scale * factor.to(trajectories) * self.gradient(trajectories, timestep)
 
@@ -126,11 +127,14 @@ class ValueGuide(AbstractGuide):
         """Returns dV/dx in units of reward per unit of a normalised entry."""
         with torch.enable_grad():
             trajectories = trajectories.detach().requires_grad_()
-            total = self._critic.values(trajectories, timestep[None]).sum()
+            total = self._judge().values(trajectories, timestep[None]).sum()
             (gradient,) = torch.autograd.grad(total, trajectories)
         return gradient
 
     def values(self, trajectories: Trajectories, timestep: Tensor) -> Float[Tensor, " batch"]:
-        """The critic's value."""
         with torch.no_grad():
-            return self._critic.values(trajectories, timestep[None])
+            return self._judge().values(trajectories, timestep[None])
+
+    def _judge(self) -> TrajectoryCritic:
+        assert self.critic is not None
+        return self.critic

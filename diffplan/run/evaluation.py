@@ -11,7 +11,7 @@ from jaxtyping import Float
 from diffplan.env.plan_measures import ValueCalibration, discounted_returns
 from diffplan.env.rollout import Rollout, rollout
 from diffplan.env.score import normalized_score, standard_error
-from diffplan.planner.base import Planner
+from diffplan.planner.base import AbstractPlanner
 from diffplan.run.result import EpisodeScores
 
 
@@ -142,7 +142,7 @@ class Evaluation:
 
 def evaluate(
     env_id: str,
-    planner: Planner,
+    planner: AbstractPlanner,
     seeds: Sequence[int],
     protocol: str,
     reference_min: float,

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from diffplan.env.episodes import Episodes
 from diffplan.env.make_env import make_env
+from diffplan.env.rollout import Episodes
 from diffplan.errors import ActionError
 
 

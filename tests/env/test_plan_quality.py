@@ -6,12 +6,13 @@ import pytest
 from diffplan.env.plan_measures import plan_quality
 from diffplan.env.rollout import rollout
 from diffplan.method.critic import ReturnTarget
+from diffplan.planner.base import AbstractPlanner
 
 
-class StandStill:
+class StandStill(AbstractPlanner):
     """Does nothing, and imagines what it is told."""
 
-    stride, value_target = 1, ReturnTarget()
+    value_target = ReturnTarget()
 
     def __init__(self, action_dim: int) -> None:
         self.action_dim = action_dim
@@ -27,9 +28,6 @@ class StandStill:
 
     def values(self):
         return np.full(len(self.observations), 7.0)
-
-    def cost(self):
-        return None
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from gymnasium import spaces
 from diffplan.env.rollout import rollout
 from diffplan.errors import ActionError, ConfigError, EnvironmentIdError, RenderingError
 from diffplan.method.critic import ReturnTarget
+from diffplan.planner.base import AbstractPlanner
 from diffplan.planner.cost import DecisionCost
 
 
@@ -32,7 +33,7 @@ class CountdownEnv(gymnasium.Env):
         return np.array([self.length, self.step_count, action], dtype=np.float32)
 
 
-class RecordingPlanner:
+class RecordingPlanner(AbstractPlanner):
     """Answers every step with the index of the environment over 100, and remembers what it was asked."""
 
     def __init__(self, width=1):

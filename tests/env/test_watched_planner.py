@@ -1,9 +1,10 @@
 import numpy as np
 
-from diffplan.env.watched_planner import WatchedPlanner
+from diffplan.env.watched_planner import PlannerRecord
+from diffplan.planner.base import AbstractPlanner
 
 
-class HoldingPlanner:
+class HoldingPlanner(AbstractPlanner):
     """Keeps its plan and the value of it for two steps; the second environment is planned first at step 2."""
 
     def reset(self, observations, targets, seeds):
@@ -22,11 +23,14 @@ class HoldingPlanner:
 
 
 def watch(active, steps=4):
-    watched = WatchedPlanner(HoldingPlanner(), 2, 6, [0])
-    watched.reset(np.zeros((2, 4)), None, [0, 1])
+    planner = HoldingPlanner()
+    record = PlannerRecord(planner, 2, 6, [0])
+    planner.reset(np.zeros((2, 4)), None, [0, 1])
     for step in range(steps):
-        watched.act(step, np.zeros((2, 4)), np.array(active))
-    return watched
+        with record.timing():
+            planner.act(np.zeros((2, 4)), np.array(active))
+        record.note(step, np.array(active))
+    return record
 
 
 def test_a_value_is_noted_once_for_each_plan():

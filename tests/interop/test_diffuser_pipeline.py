@@ -7,8 +7,8 @@ from diffusers import DDIMScheduler, DiffusionPipeline, DPMSolverMultistepSchedu
 from diffusers.experimental import ValueGuidedRLPipeline
 
 from diffplan.errors import CheckpointError, ConfigError, HorizonError, TaskMismatchError
-from diffplan.interop.diffuser_pipeline import DiffuserPipeline
-from diffplan.interop.diffuser_pipeline_output import DiffuserPipelineOutput
+from diffplan.interop import diffuser_pipeline as module
+from diffplan.interop.diffuser_pipeline import DiffuserPipeline, DiffuserPipelineOutput
 from diffplan.interop.diffusers_env import DiffusersEnv
 from diffplan.method.guide import AbstractGuide, ValueGuide
 from diffplan.method.sampler.guided_samplers import SampleShiftSampler
@@ -58,6 +58,16 @@ def test_one_environment_may_come_without_its_axis_and_as_an_array(make_pipeline
     alone = pipeline(observations[0].double().numpy(), num_candidates=2, generator=seeded())
     batch = pipeline(observations[:1], num_candidates=2, generator=seeded())
     assert np.array_equal(alone.actions, batch.actions)
+
+
+def test_goals_come_in_the_order_of_the_environments(make_pipeline, observations):
+    pipeline = make_pipeline(maze=True)
+    columns = pipeline.trajectory.layout.observations
+    inside = pipeline.trajectory.offset[columns] + 0.5 * pipeline.trajectory.scale[columns] * observations.tanh()
+    plans = pipeline(inside.numpy(), inside.flip(0).numpy(), num_candidates=3, generator=seeded())
+    for candidate in range(3):
+        np.testing.assert_allclose(plans.observations[:, candidate, 0], inside, atol=1e-5)
+        np.testing.assert_allclose(plans.observations[:, candidate, -1], inside.flip(0), atol=1e-5)
 
 
 def test_an_environment_s_plans_depend_on_its_own_generator_alone(make_pipeline, observations):
@@ -239,6 +249,48 @@ def test_what_diffusers_cannot_express_is_saved_and_loaded_too(make_pipeline, ob
     index = json.loads((tmp_path / "model_index.json").read_text())
     assert index["_class_name"] == "DiffuserPipeline"
     assert index["unet"][1] == "DenoiserModel"
+    loaded = DiffuserPipeline.from_pretrained(tmp_path)
+    loaded.set_progress_bar_config(disable=True)
+    one, other = (each(observations, num_candidates=2, generator=seeded()) for each in (pipeline, loaded))
+    np.testing.assert_allclose(one.actions, other.actions, **CLOSE)
+
+
+def test_a_name_is_fetched_from_the_hub_without_pickles(make_pipeline, tmp_path, monkeypatch):
+    make_pipeline().save_pretrained(tmp_path)
+    asked = {}
+    # The Hub itself cannot be asked here; what it would be asked is looked at.
+    monkeypatch.setattr(module, "snapshot_download", lambda name, **how: asked.update(name=name, **how) or tmp_path)
+    DiffuserPipeline.from_pretrained("somebody/hopper", revision="main")
+    assert (asked["name"], asked["revision"]) == ("somebody/hopper", "main")
+    assert not any("bin" in pattern or pattern == "*" for pattern in asked["allow_patterns"])
+
+
+def test_the_index_names_diffusers_pipeline_only_where_it_can_load_both_networks(make_pipeline, tmp_path):
+    for number, (settings, name) in enumerate(
+        [({}, "ValueGuidedRLPipeline"), ({"attention": True}, "DiffuserPipeline"), ({"maze": True}, "DiffuserPipeline")]
+    ):
+        make_pipeline(**settings).save_pretrained(tmp_path / str(number))
+        index = json.loads((tmp_path / str(number) / "model_index.json").read_text())
+        assert index["_class_name"] == name
+        assert "trajectory" not in index
+
+
+@pytest.mark.parametrize("place", ["unet/config.json", "scheduler/scheduler_config.json"])
+def test_a_folder_names_no_module_and_builds_known_classes_alone(make_pipeline, tmp_path, place):
+    make_pipeline(attention=True).save_pretrained(tmp_path)
+    assert "diffplan." not in (tmp_path / "model_index.json").read_text()
+    config = json.loads((tmp_path / place).read_text())
+    (tmp_path / place).write_text(json.dumps(config | {"_class_name": "subprocess.Popen"}))
+    with pytest.raises(CheckpointError, match=r"known are UNet1DModel|diffusers does not have"):
+        DiffuserPipeline.from_pretrained(tmp_path)
+
+
+def test_a_folder_made_before_with_the_import_paths_of_that_time_is_read(make_pipeline, observations, tmp_path):
+    pipeline = make_pipeline(attention=True)
+    pipeline.save_pretrained(tmp_path)
+    index = json.loads((tmp_path / "model_index.json").read_text())
+    index["unet"][0] = "diffplan.interop.denoiser_model"
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
     loaded = DiffuserPipeline.from_pretrained(tmp_path)
     loaded.set_progress_bar_config(disable=True)
     one, other = (each(observations, num_candidates=2, generator=seeded()) for each in (pipeline, loaded))

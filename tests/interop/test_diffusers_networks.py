@@ -5,9 +5,9 @@ import torch
 from diffusers import UNet1DModel
 
 from diffplan.errors import CheckpointError, HorizonError
-from diffplan.interop.critic_model import CriticModel
-from diffplan.interop.denoiser_model import DenoiserModel
 from diffplan.interop.diffusers_networks import (
+    CriticModel,
+    DenoiserModel,
     backbone_of,
     critic_backbone_of,
     critic_model,

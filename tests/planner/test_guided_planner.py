@@ -16,6 +16,7 @@ from diffplan.method.network.value_unet import ValueUnet
 from diffplan.method.normalizer import GaussianNormalizer
 from diffplan.method.sampler.guided_samplers import MeanShiftSampler, SampleShiftSampler, UnguidedSampler
 from diffplan.method.trajectory import TransitionLayout
+from diffplan.planner.candidates import PlanDrawer
 from diffplan.planner.guided_planner import GuidedPlanner
 
 LAYOUT, HORIZON = TransitionLayout(2, 3), 8
@@ -110,19 +111,30 @@ def started(**settings) -> GuidedPlanner:
     return result
 
 
+def planned_actions(**settings) -> np.ndarray:
+    """The actions of the plans that a new planner chooses first."""
+    guided = planner(**settings)
+    drawer = PlanDrawer(guided.model, guided.sampler, guided.guide, HORIZON, settings.get("num_candidates", 5))
+    plans, _ = drawer.draw(OBSERVATIONS[:, None], [torch.Generator().manual_seed(seed) for seed in (3, 4, 5)]).best()
+    return guided.model.normalizer.unnormalize(plans[:, :, :2], slice(0, 2)).numpy()
+
+
+def first_action_values(guided: GuidedPlanner, actions: np.ndarray) -> np.ndarray:
+    return guided.model.normalizer.normalize(torch.from_numpy(actions), slice(0, 2)).sum(dim=1).numpy()
+
+
 def test_a_plan_starts_at_the_observation_and_the_action_is_its_first():
     guided = started()
     actions = guided.act(OBSERVATIONS, ALL)
     assert guided.plans().shape == (3, HORIZON, 3)
     assert guided.plans()[:, 0] == pytest.approx(OBSERVATIONS, abs=1e-5)
-    chosen = guided.model.normalizer.unnormalize(guided._plans[:, 0, :2], slice(0, 2))
-    assert actions == pytest.approx(chosen.numpy())
+    assert actions == pytest.approx(planned_actions()[:, 0])
 
 
 def test_the_candidate_of_greatest_value_is_taken():
     ranked = started(guide=partial(ValueGuide, scale=0.0), num_candidates=32)
-    ranked.act(OBSERVATIONS, ALL)
-    assert ranked.values() == pytest.approx(ranked._plans[:, 0, :2].sum(dim=1).numpy(), abs=1e-5)
+    actions = ranked.act(OBSERVATIONS, ALL)
+    assert ranked.values() == pytest.approx(first_action_values(ranked, actions), abs=1e-5)
     single = started(guide=partial(ValueGuide, scale=0.0), num_candidates=1)
     single.act(OBSERVATIONS, ALL)
     assert (ranked.values() > single.values()).all()
@@ -183,12 +195,12 @@ def test_chunks_that_fit_a_memory_change_no_plan():
 def test_replanning_every_few_steps_follows_the_plan_in_between():
     guided = started(replan_every=3)
     first = guided.act(OBSERVATIONS, ALL)
-    plan = guided._plans.clone()
+    plans = guided.plans()
     rows = [guided.act(OBSERVATIONS + step, ALL) for step in (1, 2)]
-    assert torch.equal(guided._plans, plan)
+    assert np.array_equal(guided.plans(), plans)
+    expected = planned_actions()
     for row, actions in enumerate([first, *rows]):
-        expected = guided.model.normalizer.unnormalize(plan[:, row, :2], slice(0, 2)).numpy()
-        assert actions == pytest.approx(expected)
+        assert actions == pytest.approx(expected[:, row])
     guided.act(OBSERVATIONS + 3, ALL)
     assert guided.plans()[:, 0] == pytest.approx(OBSERVATIONS + 3, abs=1e-5)
 
@@ -204,12 +216,24 @@ def test_a_warm_start_denoises_the_moved_plan_for_fewer_steps():
     assert len(guided.model.backbone.batch_sizes) == 14
 
 
+class RecordingSampler(SampleShiftSampler):
+    """Remembers the warm starts it was given and the trajectories it drew."""
+
+    def chain(self, model, conditions, generators, guide=None, start=None, initial=None):
+        for trajectories in super().chain(model, conditions, generators, guide, start, initial):
+            self.start, self.drawn = start, trajectories
+            yield trajectories
+
+
 def test_a_plan_is_moved_on_by_the_steps_taken():
-    guided = started(warm_start_steps=2, replan_every=3, num_candidates=2)
-    plans = torch.arange(8.0)[None, :, None].expand(1, 8, 5)
-    moved = guided._moved_on(plans).trajectories
-    assert moved.shape == (2, 8, 5)
-    assert moved[0, :, 0].tolist() == [3, 4, 5, 6, 7, 7, 7, 7]
+    sampler = RecordingSampler(scheduler())
+    guided = started(sampler=sampler, warm_start_steps=2, replan_every=3, num_candidates=1)
+    for _ in range(3):
+        guided.act(OBSERVATIONS, ALL)
+    plans = sampler.drawn
+    guided.act(OBSERVATIONS, ALL)
+    assert sampler.start.num_steps == 2
+    assert torch.equal(sampler.start.trajectories, plans[:, [3, 4, 5, 6, 7, 7, 7, 7]])
 
 
 def test_without_a_guide_one_candidate_is_drawn_and_nothing_is_valued():
@@ -223,11 +247,11 @@ def test_without_a_guide_one_candidate_is_drawn_and_nothing_is_valued():
 def test_both_rankings_judge_by_the_critic_and_differ_by_one_step():
     plain = {"guide": partial(ValueGuide, scale=0.0), "parts": {"backbone": Counting()}}
     returned, last_input = started(**plain), started(ranking="last_input", **plain)
-    returned.act(OBSERVATIONS, ALL)
-    last_input.act(OBSERVATIONS, ALL)
+    actions = [planner.act(OBSERVATIONS, ALL) for planner in (returned, last_input)]
     # The last step of this denoiser halves its input, so the same candidate is best and its value is twice as great.
     assert last_input.values() == pytest.approx(2 * returned.values(), rel=1e-5)
-    assert torch.equal(returned._plans, last_input._plans)
+    assert np.array_equal(*actions)
+    assert np.array_equal(returned.plans(), last_input.plans())
 
 
 def test_the_cost_of_a_decision_is_counted():

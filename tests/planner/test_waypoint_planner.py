@@ -12,7 +12,7 @@ from diffplan.method.normalizer import LimitsNormalizer
 from diffplan.method.sampler.guided_samplers import UnguidedSampler
 from diffplan.method.trajectory import TransitionLayout
 from diffplan.planner.base import AbstractPlanner
-from diffplan.planner.waypoint_planner import WaypointPlanner
+from diffplan.planner.waypoint_planner import WaypointPlanner, state_at
 
 HORIZON = 8
 STARTS = np.array([[1.0, 1.0, 0.1, 0.0], [3.0, 2.0, 0.0, -0.2]])
@@ -59,7 +59,8 @@ def started(**settings) -> WaypointPlanner:
 
 def states_followed(planner: WaypointPlanner, num_steps: int) -> np.ndarray:
     """The state steered for at each step, from the first row on."""
-    return np.stack([planner._states_at(step) for step in range(num_steps)], axis=1)
+    seconds = planner.stride / 100.0
+    return np.stack([state_at(planner.plans(), step, planner.stride, seconds) for step in range(num_steps)], axis=1)
 
 
 def test_the_plan_runs_from_the_start_to_rest_at_the_goal():
@@ -108,12 +109,20 @@ def test_between_rows_the_path_is_smooth_and_its_velocity_is_that_of_its_positio
 
 
 def test_states_of_a_straight_run_at_constant_speed_are_interpolated_exactly():
-    controller = started(stride=4, steps_per_second=100.0)
-    rows = np.arange(HORIZON) * 0.04
-    controller._rows = np.stack([1 + 2 * rows, 3 - rows, np.full(HORIZON, 2.0), np.full(HORIZON, -1.0)], axis=1)[None]
+    times = np.arange(HORIZON) * 0.04
+    rows = np.stack([1 + 2 * times, 3 - times, np.full(HORIZON, 2.0), np.full(HORIZON, -1.0)], axis=1)[None]
     seconds = np.arange(4 * (HORIZON - 1)) / 100.0
     expected = np.stack([1 + 2 * seconds, 3 - seconds, np.full(len(seconds), 2.0), np.full(len(seconds), -1.0)], axis=1)
-    np.testing.assert_allclose(states_followed(controller, len(seconds))[0], expected, atol=1e-12)
+    followed = np.stack([state_at(rows, step, 4, 0.04)[0] for step in range(len(seconds))])
+    np.testing.assert_allclose(followed, expected, atol=1e-12)
+
+
+def test_the_action_steers_for_the_state_of_the_next_step():
+    controller = started(stride=4, steps_per_second=100.0)
+    followed = states_followed(controller, 12)
+    for step in range(1, 12):
+        expected = followed[:, step, :2] - STARTS[:, :2] + followed[:, step, 2:] - STARTS[:, 2:]
+        np.testing.assert_allclose(controller.act(STARTS, ACTIVE), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("stride", [1, 4])

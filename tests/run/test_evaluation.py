@@ -9,12 +9,13 @@ from diffplan.env.rollout import Rollout
 from diffplan.env.watched_planner import ImaginedMoment
 from diffplan.errors import RenderingError
 from diffplan.method.critic import ReturnTarget
+from diffplan.planner.base import AbstractPlanner
 from diffplan.run.evaluation import Evaluation, evaluate
 from diffplan.tracking.csv_logger import CsvLogger
 from diffplan.tracking.evaluation_recorder import _frames_per_second, draw_evaluation, log_evaluation
 
 
-class StraightPlanner:
+class StraightPlanner(AbstractPlanner):
     """Pushes towards the target, walls or not."""
 
     def reset(self, observations, targets, seeds):
@@ -166,7 +167,7 @@ def test_every_logger_takes_the_table_of_a_task_without_goal(tmp_path, changes):
     assert path.read_text().splitlines()[1].startswith("7,7.0,3,True")
 
 
-class HoppingPlanner:
+class HoppingPlanner(AbstractPlanner):
     """Small fixed torques; imagines that the body stays as it is, and values the plan by its height."""
 
     value_target = ReturnTarget(0.9, -10.0)

@@ -8,7 +8,7 @@ from diffplan.env.rollout import PROTOCOLS
 from diffplan.errors import ConfigError
 from diffplan.method.critic import TrajectoryCritic
 from diffplan.method.model import TrajectoryModel
-from diffplan.planner.base import Planner
+from diffplan.planner.base import AbstractPlanner
 from diffplan.run import stop_signal
 from diffplan.run.evaluation import Evaluation, evaluate
 from diffplan.tracking.base import AbstractRunLogger
@@ -46,7 +46,7 @@ class RolloutCallback(Callback):
     def __init__(
         self,
         env_id: str,
-        planner: Callable[[TrajectoryModel, TrajectoryCritic | None], Planner],
+        planner: Callable[[TrajectoryModel, TrajectoryCritic | None], AbstractPlanner],
         reference_min: float,
         reference_max: float,
         media_dir: str,

@@ -7,9 +7,10 @@ from diffplan.env.maze2d.waypoint_controller import WaypointController
 from diffplan.env.rollout import rollout
 from diffplan.env.score import standard_error
 from diffplan.errors import ConfigError
+from diffplan.planner.base import AbstractPlanner
 
 
-class ControllerPlanner:
+class ControllerPlanner(AbstractPlanner):
     """One controller per environment, which plans anew in every episode."""
 
     def __init__(self, env_id):
@@ -22,9 +23,6 @@ class ControllerPlanner:
     def act(self, observations, active):
         triples = zip(self.controllers, observations, self.targets, strict=True)
         return np.array([controller.act(observation, target)[0] for controller, observation, target in triples])
-
-    def plans(self):
-        return None
 
 
 def controller_in(maze, seed=0):

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
@@ -22,6 +22,23 @@ FROZEN: dict[type[nn.Module], Callable[..., nn.Module]] = {
     nn.Conv1d: FrozenConvolution,
     nn.ConvTranspose1d: FrozenConvolution,
 }
+
+
+class FastNetworks:
+    """Keeps one fast network for each kind of network; it is made when first needed and again when anything changed."""
+
+    def __init__(self) -> None:
+        # For each kind: what the network was made for and of, the network, and the parameters. The parameters are kept
+        # so that no others can take their place in memory.
+        self._made: dict[type[nn.Module], tuple[list[Any], nn.Module, list[nn.Parameter]]] = {}
+
+    def of(self, network: Network, horizon: int, batch: int) -> Network:
+        """Returns the fast equal of a trained network; the arguments are those of ``for_planning``."""
+        parameters: list[nn.Parameter] = list(network.parameters())
+        key = [horizon, batch, *((id(p), p.data_ptr(), p._version) for p in parameters)]
+        if self._made.get(type(network), (None,))[0] != key:
+            self._made[type(network)] = (key, for_planning(network, horizon, batch), parameters)
+        return self._made[type(network)][1]  # type: ignore[return-value]
 
 
 def for_planning(network: Network, horizon: int, batch: int = 64) -> Network:

@@ -1,6 +1,6 @@
 import torch
 
-from diffplan.interop.fast_networks import FastNetworks
+from diffplan.method.network.fast.planning_network import FastNetworks
 from diffplan.method.network.temporal_unet import TemporalUnet
 
 
