@@ -25,6 +25,7 @@ def _export(checkpoint: str, folder: Path, critic: str | None, license: str) -> 
     """Writes the folder; returns lines that say what was written and who can load it."""
     from diffplan.config.resolvers import checkpoint_file
     from diffplan.interop.export_folder import check_place, exported_pipeline, why_not_theirs, write_export
+    from diffplan.interop.exported_parts import sampler_of_run
     from diffplan.interop.model_card import model_card
     from diffplan.interop.training_recipe import TrainingRecipe
     from diffplan.interop.trajectory_format import TrajectoryFormat
@@ -41,6 +42,7 @@ def _export(checkpoint: str, folder: Path, critic: str | None, license: str) -> 
     form = TrajectoryFormat.of_model(
         model,
         None if judge is None else judge.target,
+        sampler_of_run(config["sampler"], model.scheduler),
         guide_scale=task["guide_scale"],
         t_stopgrad=task["t_stopgrad"],
         task=task["name"],

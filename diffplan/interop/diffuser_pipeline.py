@@ -18,23 +18,18 @@ from torch import Tensor
 
 from diffplan.errors import CheckpointError, ConfigError
 from diffplan.interop.diffusers_networks import CriticModel, DenoiserModel, backbone_of, critic_backbone_of
+from diffplan.interop.exported_parts import PartEntry
 from diffplan.interop.trajectory_format import TrajectoryFormat
 from diffplan.method.critic import TrajectoryCritic
 from diffplan.method.guide import AbstractGuide, NoGuide, ValueGuide
 from diffplan.method.model import TrajectoryModel
 from diffplan.method.network.fast.planning_network import FastNetworks
-from diffplan.method.sampler.base import AbstractSampler, WarmStart
-from diffplan.method.sampler.guided_samplers import DiffusersPipelineSampler, MeanShiftSampler, SampleShiftSampler
+from diffplan.method.sampler.base import WarmStart
 from diffplan.method.shapes import Trajectories
 from diffplan.planner.candidates import Candidates, PlanDrawer
 
 Observations = Float[np.ndarray, "*env observation"] | Float[Tensor, "*env observation"]
 
-_SAMPLERS: dict[str, type[AbstractSampler]] = {
-    "sample_shift": SampleShiftSampler,
-    "mean_shift": MeanShiftSampler,
-    "diffusers_pipeline": DiffusersPipelineSampler,
-}
 _DOWNLOAD = ("cache_dir", "force_download", "local_files_only", "token", "revision")
 # No pickles: a repository that holds nothing else is refused when its weights are looked for.
 _PATTERNS = ["*.json", "*.safetensors", "README.md"]
@@ -102,16 +97,21 @@ class DiffuserPipeline(DiffusionPipeline):
         self._fast_networks: FastNetworks | None = None
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **settings: Any) -> "DiffuserPipeline":
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike, parts: Sequence[type] = (), **settings: Any
+    ) -> "DiffuserPipeline":
         """Loads an exported folder or one of the Hub; also a ``ValueGuidedRLPipeline``'s, given ``trajectory=``.
 
         Args:
             pretrained_model_name_or_path: Folder, or name on the Hub.
-            settings: Those of ``DiffusionPipeline.from_pretrained``; a component under its name takes the place of the
+            parts: Classes of your own that the model was exported with: conditioning, normaliser, sampler. No other
+                class outside this package and diffusers is built, whatever the folder names.
+            settings: Those of diffusers' ``from_pretrained``; a component under its name takes the place of the
                 folder's.
 
         Raises:
-            CheckpointError: the folder does not say what the numbers of a plan mean.
+            CheckpointError: the folder does not say what the numbers of a plan mean, or names a class that may not be
+                built.
         """
         folder, settings = _local_folder(pretrained_model_name_or_path, settings)
         names = ("unet", "scheduler", "trajectory", "value_function")
@@ -123,7 +123,7 @@ class DiffuserPipeline(DiffusionPipeline):
                     f"{folder} has no folder 'trajectory', so its normalisation is unknown; give "
                     "trajectory=TrajectoryFormat(...), or convert it with diffplan import."
                 )
-            components["trajectory"] = TrajectoryFormat.from_pretrained(folder / "trajectory", low_cpu_mem_usage=False)
+            components["trajectory"] = TrajectoryFormat.from_pretrained(folder / "trajectory", parts=parts)
         for name in ("unet", "value_function"):
             if name not in components and (name == "unet" or (folder / name).is_dir()):
                 kind = _class_name(folder / name / "config.json")
@@ -198,7 +198,7 @@ class DiffuserPipeline(DiffusionPipeline):
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         num_guide_steps: int = 2,
-        guidance_rule: Literal["sample_shift", "mean_shift", "diffusers_pipeline"] = "sample_shift",
+        guidance_rule: PartEntry | None = None,
         guidance_scaling: Literal["variance", "std", "none"] = "variance",
         t_stopgrad: int | None = None,
         guide: AbstractGuide | None = None,
@@ -222,8 +222,9 @@ class DiffuserPipeline(DiffusionPipeline):
             num_inference_steps: Denoising steps; None takes as many as the model was trained with.
             guidance_scale: Step size of the guide; None takes the task's, 0 only ranks.
             num_guide_steps: Guide steps a denoising step; 0 only ranks.
-            guidance_rule: ``sample_shift`` (the released code's), ``mean_shift`` (the paper's) or
-                ``diffusers_pipeline`` (``ValueGuidedRLPipeline``'s).
+            guidance_rule: Name of a sampler: ``sample_shift`` (the released code's), ``mean_shift`` (the paper's),
+                ``diffusers_pipeline`` (``ValueGuidedRLPipeline``'s), or one of your own. None takes the one that was
+                exported, or ``sample_shift``.
             guidance_scaling: Factor of the gradient, see ``ValueGuide``.
             t_stopgrad: Diffusion timesteps below this one are not guided; None takes the task's.
             guide: Steers and ranks in place of the critic, with its own scale and number of guide steps.
@@ -245,14 +246,12 @@ class DiffuserPipeline(DiffusionPipeline):
             HorizonError: the networks cannot take the horizon.
         """
         self._check(output_type, callback_on_step_end_tensor_inputs)
-        if guidance_rule not in _SAMPLERS:
-            raise ConfigError(f"guidance_rule must be one of {', '.join(_SAMPLERS)}, got {guidance_rule!r}.")
         if guide is not None and (guidance_scale is not None or t_stopgrad is not None):
             raise ConfigError("guidance_scale and t_stopgrad are for the critic; a guide that is given has its own.")
         model = self.model()
         if guide is None:
             guide = self._guide(guidance_scale, num_guide_steps, t_stopgrad, guidance_scaling)
-        sampler = _SAMPLERS[guidance_rule](self.scheduler, num_inference_steps)
+        sampler = self.trajectory.sampler(guidance_rule, self.scheduler, num_inference_steps)
         drawer = PlanDrawer(model, sampler, guide, horizon or model.horizon, num_candidates, ranking)
         given = _given(model, drawer.horizon, observations, goals)
         if self._fast_networks is not None:

@@ -45,7 +45,7 @@ class DiffusersEnv:
             folder: The folder.
             env: See the class.
         """
-        return cls(TrajectoryFormat.from_pretrained(folder, subfolder="trajectory", low_cpu_mem_usage=False), env)
+        return cls(TrajectoryFormat.from_pretrained(folder, subfolder="trajectory"), env)
 
     def get_dataset(self) -> dict[str, Any]:
         """Returns the moments in the place of data."""

@@ -47,7 +47,7 @@ def read_diffusers(folder: Path, kind: Kind) -> ImportedWeights:
     scheduler = _json(folder / "scheduler" / "scheduler_config.json")
     form = None
     if (folder / "trajectory" / "config.json").is_file():
-        form = TrajectoryFormat.from_pretrained(folder / "trajectory", low_cpu_mem_usage=False)
+        form = TrajectoryFormat.from_pretrained(folder / "trajectory")
     return ImportedWeights(
         average=weights,
         live=weights,

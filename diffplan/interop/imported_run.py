@@ -17,6 +17,7 @@ from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import checkpoint_file, register_resolvers
 from diffplan.errors import CheckpointError, ConfigError, TaskMismatchError
 from diffplan.files import write_atomically
+from diffplan.interop.exported_parts import part_overrides
 from diffplan.interop.imported_weights import ImportedWeights
 from diffplan.interop.network_shape import critic_settings, denoiser_settings, rebuild_critic, rebuild_denoiser
 from diffplan.interop.trajectory_format import TrajectoryFormat
@@ -152,8 +153,8 @@ def _config(denoiser: ImportedWeights, critic: ImportedWeights | None, settings:
     if denoiser.clip_sample is not None:
         overrides.append(f"task.clip_denoised={denoiser.clip_sample}")
     if form is not None:
-        overrides += [f"window.stride={form.stride}", f"normalizer={form.normalizer}_normalizer"]
-        overrides += [f"conditioning={form.conditioning}"]
+        overrides.append(f"window.stride={form.stride}")
+        overrides += part_overrides("normalizer", form.normalizer) + part_overrides("conditioning", form.conditioning)
     if critic is not None:
         judged = critic_settings(critic.average, 1)
         overrides += [f"critic.backbone.{key}={judged[key]}" for key in ("dim", "dim_multipliers", "kernel_size")]
@@ -212,7 +213,7 @@ def _statistics(
     if path.suffix == ".json":
         offset, scale = _json_statistics(path)
     elif (path / "trajectory").is_dir():
-        given = TrajectoryFormat.from_pretrained(path / "trajectory", low_cpu_mem_usage=False)
+        given = TrajectoryFormat.from_pretrained(path / "trajectory")
         offset, scale = given.offset, given.scale
     else:
         file = checkpoint_file(source)

@@ -5,6 +5,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from diffplan.interop.exported_parts import part_stem
 from diffplan.interop.training_recipe import TrainingRecipe
 from diffplan.interop.trajectory_format import TrajectoryFormat
 from diffplan.run.result import Result
@@ -99,11 +100,11 @@ def model_card(
         "transitions": f"{data['num_transitions']:,}" if "num_transitions" in data else "unknown",
         "plan": f"{config.horizon} rows, {config.stride} environment steps apart",
         "action and observation columns": f"{config.action_dim} and {config.observation_dim}",
-        "normalisation": f"{config.normalizer}, column by column",
+        "normalisation": f"{part_stem(config.normalizer)}, column by column",
         "guidance": "none" if config.returns is None else f"scale {config.guide_scale}",
         "licence": licence,
     }
-    goal = config.conditioning == "start_and_goal"
+    goal = part_stem(config.conditioning) == "start_and_goal"
     return _CARD.format(
         front_matter=card.to_yaml(),
         title=title,

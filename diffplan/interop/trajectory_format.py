@@ -1,5 +1,8 @@
+"""What the numbers of a plan mean, as a component of an exported pipeline."""
+
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
@@ -8,15 +11,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from diffplan.errors import CheckpointError, TaskMismatchError
-from diffplan.method.conditioning import AbstractConditioning, FirstState, StartAndGoal
+from diffplan.interop.exported_parts import PartEntry, build_part, part_entry
+from diffplan.method.conditioning import AbstractConditioning
 from diffplan.method.critic import ReturnTarget
 from diffplan.method.model import TrajectoryModel
 from diffplan.method.noise.schedule import prediction_type
-from diffplan.method.normalizer import AbstractNormalizer, GaussianNormalizer, LimitsNormalizer
+from diffplan.method.normalizer import AbstractNormalizer
+from diffplan.method.sampler.base import AbstractSampler
 from diffplan.method.trajectory import TransitionLayout
 
-_CONDITIONINGS: dict[str, type[AbstractConditioning]] = {"first_state": FirstState, "start_and_goal": StartAndGoal}
-_NORMALIZERS: dict[str, type[AbstractNormalizer]] = {"gaussian": GaussianNormalizer, "limits": LimitsNormalizer}
+FORMAT = 2
 
 
 class TrajectoryFormat(ModelMixin, ConfigMixin):
@@ -30,20 +34,26 @@ class TrajectoryFormat(ModelMixin, ConfigMixin):
         observation_dim: Observation columns.
         horizon: Rows of a plan in training.
         stride: Environment steps between two rows.
-        num_train_timesteps: Diffusion steps that the networks were trained with; None where it is not known, and no
-            scheduler can then be told to be the wrong one.
+        num_train_timesteps: Diffusion steps that the networks were trained with. If it is None, a scheduler for other
+            noise cannot be recognised.
         prediction_type: What the denoiser predicts; None where it is not known.
-        conditioning: ``first_state`` or ``start_and_goal``.
-        normalizer: ``gaussian``, or ``limits``, which clips on the way back.
+        conditioning: Name of the conditioning, see ``part_entry``: a stem in ``conf/conditioning``, or a stem with
+            settings.
+        normalizer: Name of the normaliser, in the same form; ``gaussian`` is short for ``gaussian_normalizer``.
         returns: Settings of the critic's ``ReturnTarget``; None without a critic.
         guide_scale: Guidance scale that the task plans with.
         t_stopgrad: Diffusion timesteps below this one are not guided.
         task: Name of the task.
         env_id: Environment.
         data: Identity of the training data: ``name``, ``kind``, ``sha256``, ``num_transitions``.
+        sampler: Name of the sampler that the model plans with, in the same form; None leaves it to the pipeline.
+        format: Number of this format. Folders made before it was written have format 1.
+
+    Attributes:
+        parts: Classes that names may mean, beside those of this package. They are not saved.
 
     Raises:
-        CheckpointError: a conditioning or normaliser that is not known here.
+        CheckpointError: a later format.
     """
 
     offset: Tensor
@@ -59,44 +69,79 @@ class TrajectoryFormat(ModelMixin, ConfigMixin):
         stride: int = 1,
         num_train_timesteps: int | None = None,
         prediction_type: str | None = None,
-        conditioning: Literal["first_state", "start_and_goal"] = "first_state",
-        normalizer: Literal["gaussian", "limits"] = "gaussian",
+        conditioning: PartEntry = "first_state",
+        normalizer: PartEntry = "gaussian_normalizer",
         returns: dict[str, Any] | None = None,
         guide_scale: float | None = None,
         t_stopgrad: int | None = None,
         task: str | None = None,
         env_id: str | None = None,
         data: dict[str, Any] | None = None,
+        sampler: PartEntry | None = None,
+        format: int = 1,
     ) -> None:
         super().__init__()
-        if conditioning not in _CONDITIONINGS or normalizer not in _NORMALIZERS:
+        if format > FORMAT:
             raise CheckpointError(
-                f"the trajectory format has conditioning={conditioning!r} and normalizer={normalizer!r}; known are "
-                f"{', '.join(_CONDITIONINGS)} and {', '.join(_NORMALIZERS)}."
+                f"the exported model has format {format}, but this version reads formats up to {FORMAT}; install a "
+                "later version of diffplan."
             )
+        self.parts: tuple[type, ...] = ()
         self.register_buffer("offset", torch.zeros(action_dim + observation_dim))
         self.register_buffer("scale", torch.ones(action_dim + observation_dim))
         if num_train_timesteps is not None:
             self.register_buffer("alphas_cumprod", torch.zeros(num_train_timesteps))
 
     @classmethod
-    def of_model(cls, model: TrajectoryModel, target: ReturnTarget | None = None, **facts: Any) -> "TrajectoryFormat":
+    def from_pretrained(cls, *place: Any, parts: Sequence[type] = (), **settings: Any) -> "TrajectoryFormat":
+        """Loads the format of an exported folder.
+
+        Args:
+            place: Arguments of diffusers' ``from_pretrained``.
+            parts: Classes of your own that the model was exported with.
+            settings: Further arguments of diffusers' ``from_pretrained``.
+
+        Raises:
+            CheckpointError: a later format, or a part that is not known.
+        """
+        loaded = super().from_pretrained(*place, **{"low_cpu_mem_usage": False, **settings})
+        loaded.parts = tuple(parts)
+        # Unknown parts are refused now, not at the first plan.
+        loaded.normalizer(), loaded.conditioning
+        return loaded
+
+    @classmethod
+    def of_model(
+        cls,
+        model: TrajectoryModel,
+        target: ReturnTarget | None = None,
+        sampler: AbstractSampler | None = None,
+        **facts: Any,
+    ) -> "TrajectoryFormat":
         """Describes a trained model.
 
         Args:
             model: The trained model.
             target: What its critic predicts.
-            facts: The constructor's arguments from ``guide_scale`` on.
+            sampler: How it plans; None leaves that to the pipeline.
+            facts: The constructor's arguments from ``guide_scale`` to ``data``.
 
         Raises:
-            CheckpointError: its conditioning or normaliser has no name here, or it is a flow.
+            CheckpointError: a part cannot be described by its settings, or the model is a flow.
         """
         if prediction_type(model.scheduler) == "flow":
             raise CheckpointError(
                 "this model was trained as a flow, which no pipeline of this layout denoises; export one that was "
                 "trained with a scheduler such as ddpm."
             )
-        # By name: diffusers takes what is given by place for a default, and loses it on the way to another class.
+        foreign = model.normalizer.state_dict().keys() - {"offset", "scale"}
+        if foreign:
+            raise CheckpointError(
+                f"a {type(model.normalizer).__name__} cannot be exported: it has statistics besides offset and scale: "
+                f"{', '.join(sorted(foreign))}."
+            )
+        parts = [part for part in (model.conditioning, model.normalizer, sampler) if part is not None]
+        # Arguments are given by name: diffusers takes those given by position for defaults and loses them later.
         described = cls(
             action_dim=model.layout.action_dim,
             observation_dim=model.layout.observation_dim,
@@ -104,11 +149,14 @@ class TrajectoryFormat(ModelMixin, ConfigMixin):
             stride=model.stride,
             num_train_timesteps=model.scheduler.config.num_train_timesteps,
             prediction_type=model.scheduler.config.prediction_type,
-            conditioning=_name(model.conditioning, _CONDITIONINGS),
-            normalizer=_name(model.normalizer, _NORMALIZERS),
+            conditioning=part_entry(model.conditioning),
+            normalizer=part_entry(model.normalizer),
+            sampler=None if sampler is None else part_entry(sampler),
+            format=FORMAT,
             returns=None if target is None else asdict(target),
             **facts,
         )
+        described.parts = tuple(type(part) for part in parts)
         described.set_statistics(model.normalizer.offset, model.normalizer.scale)
         described.alphas_cumprod.copy_(model.scheduler.alphas_cumprod)
         return described.eval()
@@ -151,7 +199,7 @@ class TrajectoryFormat(ModelMixin, ConfigMixin):
     @property
     def conditioning(self) -> AbstractConditioning:
         """Which observations of a plan are given."""
-        return _CONDITIONINGS[self.config.conditioning]()
+        return build_part("conditioning", self.config.conditioning, self.parts)
 
     @property
     def target(self) -> ReturnTarget | None:
@@ -160,13 +208,11 @@ class TrajectoryFormat(ModelMixin, ConfigMixin):
 
     def normalizer(self) -> AbstractNormalizer:
         """Returns the normaliser, on these statistics themselves."""
-        normalizer = _NORMALIZERS[self.config.normalizer](self.layout.transition_dim)
+        normalizer = build_part("normalizer", self.config.normalizer, self.parts, self.layout.transition_dim)
         normalizer.offset, normalizer.scale = self.offset, self.scale
         return normalizer
 
-
-def _name(part: object, known: dict[str, Any]) -> str:
-    for name, kind in known.items():
-        if type(part) is kind:
-            return name
-    raise CheckpointError(f"a {type(part).__name__} cannot be exported; known are {', '.join(known)}.")
+    def sampler(self, name: PartEntry | None, scheduler: Any, num_inference_steps: int | None) -> AbstractSampler:
+        """Builds a sampler by its name; None takes the exported one, or the rule of the released code."""
+        name = name or self.config.sampler or "sample_shift_sampler"
+        return build_part("sampler", name, self.parts, scheduler, num_inference_steps)

@@ -1,0 +1,119 @@
+"""Names of the parts in an exported model: the stem of their yaml and their settings, never an import path."""
+
+import importlib
+import inspect
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from diffplan.config.parts import part_targets
+from diffplan.errors import CheckpointError
+
+# Arguments of constructors that come from the model and the caller, not from the settings.
+_NOT_SETTINGS = {"transition_dim", "scheduler", "num_inference_steps"}
+_PLAIN = (bool, int, float, str, type(None), list, tuple, dict)
+
+logger = logging.getLogger(__name__)
+
+PartEntry = str | Mapping[str, Any]
+
+
+def part_entry(part: object) -> PartEntry:
+    """Names a part: the stem of its class, with its settings if it has any.
+
+    A setting is an argument of the constructor that the object keeps as an attribute of the same name.
+
+    Raises:
+        CheckpointError: the object does not keep an argument, or its value is no plain value.
+    """
+    kind, settings = type(part), {}
+    for name, parameter in inspect.signature(kind.__init__).parameters.items():
+        if name in _NOT_SETTINGS | {"self"} or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        value = getattr(part, name, inspect.Parameter.empty)
+        if not isinstance(value, _PLAIN):
+            raise CheckpointError(
+                f"a {kind.__name__} cannot be exported: it must keep its argument {name!r} as an attribute of that "
+                "name, with a plain value."
+            )
+        settings[name] = value
+    return {"part": _stem(kind), "settings": settings} if settings else _stem(kind)
+
+
+def build_part(group: str, entry: PartEntry, own: Sequence[type], *given: Any) -> Any:
+    """Builds a part from its name. Only classes of this package and those passed by the caller are built.
+
+    Args:
+        group: The part's group in ``conf``.
+        entry: What ``part_entry`` returned. The stem may lack the group: ``gaussian`` for ``gaussian_normalizer``.
+        own: Further classes that may be built.
+        given: First arguments of the constructor.
+
+    Raises:
+        CheckpointError: no such class is known, or the settings do not fit it.
+    """
+    stem, settings = _split(entry)
+    kinds, targets = {_stem(kind): kind for kind in own}, _targets(group)
+    for name in (stem, f"{stem}_{group}"):
+        if name in targets and name not in kinds:
+            module, _, kind = targets[name].rpartition(".")
+            kinds[name] = getattr(importlib.import_module(module), kind)
+        if name in kinds:
+            try:
+                return kinds[name](*given, **settings)
+            except TypeError as error:
+                raise CheckpointError(f"the settings of {group} {stem!r} do not fit its class: {error}.") from error
+    raise CheckpointError(
+        f"the exported model has the {group} {stem!r}; known are {', '.join(sorted({*targets, *kinds}))}. Pass a class "
+        "of your own with parts=(...)."
+    )
+
+
+def sampler_of_run(node: Mapping[str, Any], scheduler: Any) -> Any:
+    """Builds the sampler that a run plans with, to be named in its export.
+
+    Args:
+        node: The run's settings of the sampler, with ``_target_``.
+        scheduler: Of the model.
+
+    Returns:
+        The sampler. None for the unguided one, since every sampler draws the same without a guide, and for a class
+        outside this package.
+    """
+    stem = _snake(str(node["_target_"]).rpartition(".")[2])
+    if stem == "unguided_sampler":
+        return None
+    if stem not in _targets("sampler"):
+        logger.warning("%s is not a sampler of this package: the export names none, pass guidance_rule=...", stem)
+        return None
+    settings = {key: value for key, value in node.items() if not key.startswith("_") and key not in _NOT_SETTINGS}
+    return build_part("sampler", {"part": stem, "settings": settings}, (), scheduler, None)
+
+
+def part_overrides(group: str, entry: PartEntry) -> list[str]:
+    """Returns the overrides of a config that choose a part."""
+    stem, settings = _split(entry)
+    name = stem if stem in _targets(group) else f"{stem}_{group}"
+    return [f"{group}={name}", *(f"{group}.{key}={value}" for key, value in settings.items())]
+
+
+def part_stem(entry: PartEntry) -> str:
+    """Returns the stem in the name of a part."""
+    return _split(entry)[0]
+
+
+def _split(entry: PartEntry) -> tuple[str, dict[str, Any]]:
+    return (entry, {}) if isinstance(entry, str) else (str(entry["part"]), dict(entry.get("settings", {})))
+
+
+def _targets(group: str) -> dict[str, str]:
+    return {name.rpartition("/")[2]: path for name, path in part_targets().items() if name.startswith(f"{group}/")}
+
+
+def _stem(kind: type) -> str:
+    return _snake(kind.__name__)
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
