@@ -20,7 +20,7 @@ from diffplan.env import MazeLayout, rollout
 from diffplan.interop import DiffuserPipeline
 from diffplan.method.sampler import UnguidedSampler
 from diffplan.planner.waypoint_planner import WaypointPlanner
-from diffplan.report.picture.maze_axes import INK, TIME, draw_goal, draw_maze, draw_path, draw_start
+from diffplan.report.picture.maze_picture import INK, TIME, draw_goal, draw_maze, draw_path, draw_start
 
 ROOT = Path(__file__).parent.parent
 PICTURES = Path(__file__).parent / "pictures"

@@ -117,7 +117,9 @@ def test_annotations_are_evaluated(path):
 @pytest.mark.parametrize("path", [p for p in FILES if p.name == "__init__.py"], ids=relative)
 def test_an_init_file_only_re_exports(path):
     allowed = (ast.Import, ast.ImportFrom, ast.Assign, ast.Expr)
-    assert all(isinstance(node, allowed) for node in ast.parse(path.read_text()).body)
+    # A module's __getattr__ re-exports a name at its first use.
+    nodes = [node for node in ast.parse(path.read_text()).body if getattr(node, "name", "") != "__getattr__"]
+    assert all(isinstance(node, allowed) for node in nodes)
 
 
 def test_no_tracked_file_knows_the_machine_it_was_written_on():

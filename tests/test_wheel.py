@@ -68,7 +68,7 @@ def test_the_wheel_holds_every_config_and_no_test(wheel):
     sweeps = {name.removeprefix("diffplan/sweeps/") for name in names if name.startswith("diffplan/sweeps/")}
     assert sweeps == {path.name for path in (ROOT / "sweeps").glob("*.yaml")}
     assert "diffplan/source/d4rl_catalog.json" in names
-    assert "diffplan/report/template/run_page.html.j2" in names
+    assert "diffplan/report/template/page.html.j2" in names
     assert not [name for name in names if name.startswith(("tests/", "notebooks/", "sweeps/"))]
 
 

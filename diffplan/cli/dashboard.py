@@ -8,14 +8,11 @@ from typing import Annotated
 
 from cyclopts import Parameter, validators
 
-from diffplan.cli.default_settings import default_settings
 from diffplan.cli.table import Aspect
+from diffplan.config.default_settings import default_settings
 from diffplan.errors import ConfigError
-from diffplan.report.dashboard.dashboard_content import DashboardContent
-from diffplan.report.dashboard.dashboard_page import write_dashboard_page
-from diffplan.report.dashboard.dashboard_selection import DashboardSelection
-from diffplan.report.dashboard.dashboard_unfinished import UnfinishedRun, unfinished_runs
-from diffplan.report.result_folder import ResultFolder, read_results
+from diffplan.report.results import FoundResults, RunSelection, read_results, read_wandb_results
+from diffplan.report.sweep_content import SweepContent, UnfinishedRun, unfinished_runs
 
 _DEFAULT_FOLDER = "outputs"
 _PAGE_ENDINGS, _SPEC_ENDING = (".html", ".htm"), ".json"
@@ -97,37 +94,35 @@ def dashboard(*, settings: DashboardSettings = DashboardSettings()) -> None:
     _put(_content(settings), settings, shlex.join(["diffplan", *sys.argv[1:]]))
 
 
-def _content(settings: DashboardSettings) -> DashboardContent:
-    selection = DashboardSelection(settings.sweep, settings.group, settings.name, settings.task)
+def _content(settings: DashboardSettings) -> SweepContent:
+    selection = RunSelection(settings.sweep, settings.group, settings.name, settings.task)
     found, unfinished = _read(settings, selection)
-    tasks = {stored.result.task for stored in found.results if selection.admits(stored)}
-    defaults = {task: default_settings(task) for task in tasks}
-    return DashboardContent.of(found, selection, unfinished, settings.allow, settings.baseline, defaults)
+    return SweepContent.of(found, selection, unfinished, settings.allow, settings.baseline, default_settings)
 
 
-def _read(settings: DashboardSettings, selection: DashboardSelection) -> tuple[ResultFolder, list[UnfinishedRun]]:
-    """Results and what is unfinished; W&B lists the latter among what it skips."""
+def _read(settings: DashboardSettings, selection: RunSelection) -> tuple[FoundResults, list[UnfinishedRun]]:
+    """Reads results and unfinished runs; W&B lists the latter among what it skips."""
     if settings.reads_wandb:
-        # Imported here, because it takes longer to load than the page takes to make.
-        from diffplan.tracking.wandb_tables import read_wandb_results
-
         return read_wandb_results(str(settings.wandb)), []
     from diffplan.sweep.cell import read_failure_note
 
-    found, unfinished = ResultFolder([], []), []
+    found, unfinished = FoundResults([], []), []
     for folder in (Path(name).expanduser() for name in settings.results or [_DEFAULT_FOLDER]):
         found += read_results(folder)
         unfinished += unfinished_runs(folder, selection, read_failure_note)
     return found, unfinished
 
 
-def _put(content: DashboardContent, settings: DashboardSettings, command: str) -> None:
+def _put(content: SweepContent, settings: DashboardSettings, command: str) -> None:
     path = None if settings.place is None else Path(settings.place).expanduser()
     try:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
         if path is not None and settings.is_page:
-            size = write_dashboard_page(content, path, command, round(settings.max_mib * 2**20))
+            # Imported here, because W&B's panels need no chart of ours.
+            from diffplan.report.sweep_page import write_sweep_page
+
+            size = write_sweep_page(content, path, command, round(settings.max_mib * 2**20))
             print(f"written: {path} ({size / 2**20:.1f} MiB)")
         if settings.publish or settings.is_spec:
             # Imported here, because it takes longer to load than the page takes to make.

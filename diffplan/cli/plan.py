@@ -33,8 +33,8 @@ def plan(config: DictConfig) -> dict[str, float]:
     """
     from hydra.utils import instantiate
 
-    from diffplan.report.run_page.run_page import write_run_page
-    from diffplan.report.table.score_table import print_scores
+    from diffplan.report.run_page import write_run_page
+    from diffplan.report.run_summary import print_scores
     from diffplan.run.checkpoint import read_checkpoint
     from diffplan.run.evaluation import evaluate
     from diffplan.run.folder import RunDir

@@ -1,5 +1,6 @@
 """``diffplan schedulers``: how few denoising steps keep the score, under which scheduler, for a trained model."""
 
+import copy
 import logging
 import time
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import checkpoint_file
 from diffplan.config.settings import short_hash
 from diffplan.errors import ConfigError, DiffplanError
-from diffplan.report.table.scheduler_cell import SchedulerCell
+from diffplan.report.scheduler_guide import SchedulerCell, cell_table
 
 if TYPE_CHECKING:
     from diffplan.method.critic import TrajectoryCritic
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 def guide_schedulers(config: DictConfig) -> dict[str, float]:
     """Plans with a trained model under every scheduler in every number of steps, and shows what it costs and gives.
 
-    Every cell is kept as it is finished, so a guide that was stopped goes on where it was.
+    Every finished cell is kept. If interrupted, rerun the same command to resume.
 
     Args:
         config: Composed from ``conf/schedulers.yaml``.
@@ -36,7 +37,8 @@ def guide_schedulers(config: DictConfig) -> dict[str, float]:
         Mean score by ``<protocol>/<scheduler>-<steps>``.
 
     Raises:
-        DiffplanError: anything a user can set right; schedulers that cannot serve are listed, unless none can.
+        DiffplanError: The user asked for something impossible. A scheduler that cannot be used is listed instead,
+            unless none can be used.
     """
     from hydra.utils import instantiate
 
@@ -88,7 +90,7 @@ def _check(config: DictConfig) -> None:
 
 
 def _play(config: DictConfig, path: Path, folder: Path) -> tuple[list[SchedulerCell], list[str]]:
-    """Plays the cells that are not there yet; returns all of them, and why some cannot be."""
+    """Plays the cells that are missing; returns all cells, and why some schedulers cannot be used."""
     import torch
 
     from diffplan.run.checkpoint import load_critic, load_model
@@ -104,17 +106,17 @@ def _play(config: DictConfig, path: Path, folder: Path) -> tuple[list[SchedulerC
     # Numbers of steps by scheduler and reason.
     refused: dict[tuple[str, str], list[int]] = {}
     for number, (protocol, name, steps) in enumerate(wanted, start=1):
-        _choose(config, name, steps)
-        key = _key(config, protocol, weights)
+        chosen = _with_scheduler(config, name, steps)
+        key = _key(chosen, protocol, weights)
         file = folder / f"{protocol}-{name}-{steps}-{key}.json"
         cell = SchedulerCell.read(file, key)
         if cell is None:
             try:
-                planner = _build(config, model, critic)
+                planner = _build(chosen, model, critic)
             except DiffplanError as error:
                 refused.setdefault((name, str(error)), []).append(steps)
                 continue
-            cell = _measure(config, planner, protocol, name, steps, key)
+            cell = _measure(chosen, planner, protocol, name, steps, key)
             cell.write(file)
             played += 1
         cells.append(cell)
@@ -131,12 +133,13 @@ def _sentence(name: str, reason: str, counts: Sequence[int]) -> str:
     return f"{name} in {', '.join(map(str, dict.fromkeys(counts)))} step{'s' * (counts != [1])}: {reason}"
 
 
-def _choose(config: DictConfig, name: str, steps: int) -> None:
-    """Makes the config the one of a cell."""
+def _with_scheduler(config: DictConfig, name: str, steps: int) -> DictConfig:
+    """Returns a copy of the config that plans with another scheduler in another number of steps."""
     scheduler = OmegaConf.load(CONF_DIR / "scheduler" / f"{name}.yaml")
-    config.scheduler = scheduler
-    config.sampler.scheduler = scheduler
-    config.sampler.num_inference_steps = steps
+    chosen = copy.deepcopy(config)
+    chosen.scheduler = chosen.sampler.scheduler = scheduler
+    chosen.sampler.num_inference_steps = steps
+    return chosen
 
 
 def _build(config: DictConfig, model: "TrajectoryModel", critic: "TrajectoryCritic | None") -> "AbstractPlanner":
@@ -185,36 +188,21 @@ def _measure(config: DictConfig, planner: Any, protocol: str, name: str, steps: 
 
 
 def _write(cells: list[SchedulerCell], refused: list[str], config: DictConfig, folder: Path) -> dict[str, Path]:
-    """Writes the guide beside its cells."""
-    from diffplan.files import write_atomically
-    from diffplan.report.picture.scheduler_picture import draw_schedulers
-    from diffplan.report.table.scheduler_table import csv_text, markdown
+    # Imported here, because charts take longer to load than a mistyped option should wait.
+    from diffplan.report.scheduler_report import write_guide
 
-    files = {"markdown": folder / "schedulers.md", "csv": folder / "schedulers.csv"}
     # A model's own scheduler is DDPM unless it is a flow.
     trained = "flow_match_euler" if config.prediction_type == "flow" else "ddpm"
-    head = f"# Schedulers for {config.task.name}, {config.name}, seed {config.seed}\n\n"
-    write_atomically(files["markdown"], (head + markdown(cells, trained, refused)).encode())
-    write_atomically(files["csv"], csv_text(cells).encode())
-    for protocol in dict.fromkeys(cell.protocol for cell in cells):
-        files[protocol] = folder / f"schedulers-{protocol}.png"
-        own = [cell for cell in cells if cell.protocol == protocol]
-        draw_schedulers(own, files[protocol], f"{config.task.name}, {protocol}")
-    return files
+    return write_guide(cells, refused, f"{config.task.name}, {config.name}, seed {config.seed}", trained, folder)
 
 
 def _log(loggers: Sequence[Any], cells: list[SchedulerCell], files: dict[str, Path], step: int) -> None:
-    from diffplan.report.table.scheduler_table import cell_rows, score_lines
-
-    columns, rows = cell_rows(cells)
+    table = cell_table(cells)
     for run_logger in loggers:
-        run_logger.log_table("schedulers/cells", columns, rows, step)
-        for protocol in dict.fromkeys(cell.protocol for cell in cells):
+        run_logger.log_table("schedulers/cells", list(table), table.to_numpy(dtype=object).tolist(), step)
+        run_logger.log_page("schedulers/charts", files["page"], step)
+        for protocol in table["protocol"].unique():
             run_logger.log_media(f"schedulers/{protocol}", files[protocol], step)
-            for x_name in ("denoising steps", "CPU milliseconds a plan"):
-                key = f"schedulers/{protocol}_score_by_{x_name.replace(' ', '_').lower()}"
-                lines = score_lines([cell for cell in cells if cell.protocol == protocol], x_name)
-                run_logger.log_lines(key, f"Normalised score, {protocol}", x_name, lines, step)
         run_logger.finalize("success")
 
 

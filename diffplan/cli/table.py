@@ -8,19 +8,17 @@ from pathlib import Path
 from shutil import get_terminal_size
 from typing import Annotated, Literal
 
+import pandas as pd
 from cyclopts import Parameter, validators
 
-from diffplan.cli.default_settings import default_settings
+from diffplan.config.default_settings import default_settings
 from diffplan.errors import ConfigError, ResultError
 from diffplan.files import write_atomically
-from diffplan.report.result_folder import ResultFolder, read_results
-from diffplan.report.stored_result import StoredResult
-from diffplan.report.table.ablation import Ablation
-from diffplan.report.table.ablation_sheet import ablation_sheet
-from diffplan.report.table.paper_table import TABLES, PaperTable
-from diffplan.report.table.result_table import TableOptions, result_table
-from diffplan.report.table.sheet import Sheet
-from diffplan.report.table.sheet_formats import sheet_csv, sheet_latex, sheet_markdown, sheet_text
+from diffplan.report.ablation import Ablation
+from diffplan.report.ablation_sheet import ablation_sheet
+from diffplan.report.paper_table import TABLES, PaperTable, TableOptions, has_results, result_table
+from diffplan.report.results import FoundResults, RunSelection, read_results, read_wandb_results, stored_results
+from diffplan.report.sheet import Sheet, sheet_csv, sheet_latex, sheet_markdown, sheet_text
 
 _LEAST_WIDTH, _FILE_WIDTH = 80, 160
 _MOST_SKIPPED = 5
@@ -96,17 +94,17 @@ def _sheets(kind: str | None, settings: TableSettings) -> list[Sheet]:
         print(f"skipped {source}: {reason}", file=sys.stderr)
     if len(found.skipped) > _MOST_SKIPPED:
         print(f"skipped {len(found.skipped) - _MOST_SKIPPED} more that are no results.", file=sys.stderr)
-    chosen = [stored for stored in found.results if _is_meant(stored, settings)]
+    table = found.table(RunSelection(settings.sweep, settings.group, settings.name, settings.task))
     if kind == "ablation":
-        return _ablations(chosen, settings, len(found.results))
+        return _ablations(_with_ablation(table, settings.ablation or "all"), settings, len(found.results))
     pattern = settings.ablation or "default"
-    shown = [stored for stored in chosen if pattern == "all" or fnmatch.fnmatchcase(stored.ablation, pattern)]
-    if len(shown) < len(chosen):
-        count = len(chosen) - len(shown)
-        print(f"{count} of {len(chosen)} results have another ablation than {pattern}; add --ablation all to see them.",
+    shown = _with_ablation(table, pattern)
+    total, left_out = (len(stored_results(rows)) for rows in (table, table.drop(shown.index)))
+    if left_out:
+        print(f"{left_out} of {total} results have another ablation than {pattern}; add --ablation all to see them.",
               file=sys.stderr)  # fmt: skip
     options = TableOptions(settings.metric, settings.allow, settings.seeds, default_settings)
-    numbers = [int(kind)] if kind else [number for number in TABLES if _has_any(PaperTable.read(number), shown)]
+    numbers = [int(kind)] if kind else [number for number in TABLES if has_results(number, shown)]
     if not numbers:
         where = settings.wandb or ", ".join(settings.results or [_DEFAULT_FOLDER])
         raise ResultError(
@@ -116,60 +114,36 @@ def _sheets(kind: str | None, settings: TableSettings) -> list[Sheet]:
     return [result_table(PaperTable.read(number), shown, options) for number in numbers]
 
 
-def _read(settings: TableSettings) -> ResultFolder:
-    folders = settings.results or ([] if settings.wandb else [_DEFAULT_FOLDER])
-    found = ResultFolder([], [])
-    for folder in folders:
+def _read(settings: TableSettings) -> FoundResults:
+    found = FoundResults([], [])
+    for folder in settings.results or ([] if settings.wandb else [_DEFAULT_FOLDER]):
         found += read_results(Path(folder).expanduser())
-    if settings.wandb:
-        # Imported here, because it takes longer to load than the table takes to make.
-        from diffplan.tracking.wandb_tables import read_wandb_results
-
-        found += read_wandb_results(settings.wandb)
-    return found
+    return found + read_wandb_results(settings.wandb) if settings.wandb else found
 
 
-def _is_meant(stored: StoredResult, settings: TableSettings) -> bool:
-    result = stored.result
-    pairs = ((settings.name, result.name), (settings.sweep, result.sweep or ""), (settings.task, result.task))
-    if not all(pattern is None or fnmatch.fnmatchcase(value, pattern) for pattern, value in pairs):
-        return False
-    group = f"{result.task}/{result.name}/{stored.ablation}"
-    wanted = settings.group
-    return wanted is None or group.startswith(f"{wanted.rstrip('/')}/") or fnmatch.fnmatchcase(group, wanted)
+def _with_ablation(table: pd.DataFrame, pattern: str) -> pd.DataFrame:
+    meant = [name for name in table["ablation"].unique() if pattern == "all" or fnmatch.fnmatchcase(name, pattern)]
+    return table[table["ablation"].isin(meant)]
 
 
-def _has_any(paper: PaperTable, results: Sequence[StoredResult]) -> bool:
-    return any(row.task == stored.result.task and row.protocol in stored.result.protocols
-               for row in paper.rows for stored in results)  # fmt: skip
-
-
-def _ablations(results: Sequence[StoredResult], settings: TableSettings, num_read: int) -> list[Sheet]:
-    pattern = settings.ablation or "all"
-    chosen = [stored for stored in results if pattern == "all" or fnmatch.fnmatchcase(stored.ablation, pattern)]
-    places = dict.fromkeys(
-        (stored.result.task, protocol)
-        for stored in chosen
-        for protocol in stored.result.protocols
-        if settings.protocol in (None, protocol)
-    )
-    if not places:
+def _ablations(table: pd.DataFrame, settings: TableSettings, num_read: int) -> list[Sheet]:
+    if settings.protocol is not None:
+        table = table[table["protocol"] == settings.protocol]
+    if table.empty:
         raise ResultError(f"none of the {num_read} results is meant by these settings; see diffplan table --help.")
-    ablations = [_ablation(task, protocol, chosen, settings) for task, protocol in places]
+    ablations = [
+        Ablation.of(rows, settings.metric, settings.allow, settings.baseline, default_settings(str(task)))
+        for (task, _), rows in table.groupby(["task", "protocol"], sort=False)
+    ]
     if settings.picture is not None:
         _draw(ablations, Path(settings.picture))
     return [ablation_sheet(ablation) for ablation in ablations]
 
 
-def _ablation(task: str, protocol: str, results: Sequence[StoredResult], settings: TableSettings) -> Ablation:
-    of_place = [stored for stored in results if stored.result.task == task and protocol in stored.result.protocols]
-    return Ablation.of(of_place, protocol, settings.metric, settings.allow, settings.baseline, default_settings(task))
-
-
 def _draw(ablations: Sequence[Ablation], path: Path) -> None:
-    """One picture an ablation; more than one have task and protocol in their names."""
-    # Imported here, because matplotlib takes longer to load than most tables take to make.
-    from diffplan.report.picture.ablation_picture import draw_ablation
+    """Draws one picture an ablation; if there are several, their names hold task and protocol."""
+    # Imported here, because the chart library takes longer to load than most tables take to make.
+    from diffplan.report.score_charts import draw_ablation
 
     for ablation in ablations:
         one = len(ablations) == 1
@@ -204,7 +178,7 @@ def _written(sheet: Sheet, settings: TableSettings) -> str:
 
 def _log(sheets: Sequence[Sheet], settings: TableSettings) -> None:
     # Imported here, because it takes longer to load than the table takes to make.
-    from diffplan.tracking.wandb_tables import log_sheets
+    from diffplan.tracking.wandb_logger import log_sheets
 
     folder = Path((settings.results or [_DEFAULT_FOLDER])[0]) / "tables"
     print(log_sheets(sheets, settings.to or settings.wandb or _DEFAULT_PROJECT, folder), file=sys.stderr)

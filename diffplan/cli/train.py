@@ -93,8 +93,8 @@ def _groups(config: DictConfig) -> dict[str, Any]:
 
 def _show(run_dir: "RunDir", config: DictConfig, loggers: list["AbstractRunLogger"]) -> None:
     """Prints the scores and where to look further."""
-    from diffplan.report.run_page.run_page import write_run_page
-    from diffplan.report.table.score_table import print_scores
+    from diffplan.report.run_page import write_run_page
+    from diffplan.report.run_summary import print_scores
 
     result = run_dir.result()
     if result is not None and result.metrics:

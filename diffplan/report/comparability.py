@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from diffplan.errors import ResultError
-from diffplan.report.stored_result import StoredResult
+from diffplan.report.results import StoredResult
 
 ASPECTS = ("data", "environment", "versions", "settings", "episodes")
 _MOST_NAMED = 3
@@ -12,18 +12,18 @@ _MISSING = object()
 
 
 def check_comparable(results: Sequence[StoredResult], protocol: str, allow: Collection[str] = ()) -> list[str]:
-    """Makes sure that results differ in their training seed alone.
+    """Makes sure that results differ in nothing but their training seed.
 
     Args:
         results: Of one task.
         protocol: ``single_task`` or ``multi2d``.
-        allow: Of ``data``, ``environment``, ``versions``, ``settings``, ``episodes``: what may differ nevertheless.
+        allow: Which of ``data``, ``environment``, ``versions``, ``settings``, ``episodes`` may differ nevertheless.
 
     Returns:
-        What does differ and was allowed to.
+        The aspects that differ and were allowed to.
 
     Raises:
-        ResultError: something else differs; the message names two runs and how they differ.
+        ResultError: Something else differs; the message names two runs and how they differ.
     """
     found = []
     first = results[0]
@@ -35,7 +35,7 @@ def check_comparable(results: Sequence[StoredResult], protocol: str, allow: Coll
             if aspect not in allow:
                 raise ResultError(
                     f"results that differ in {aspect} are not averaged: {first.source} and {other.source} "
-                    f"({change}); keep them apart with name=..., sweep=... or results=..., or say allow=[{aspect}]."
+                    f"({change}); keep them apart with --name, --sweep or --results, or add --allow {aspect}."
                 )
             found.append(aspect)
     return [aspect for aspect in ASPECTS if aspect in found]
@@ -58,7 +58,7 @@ def _facts(stored: StoredResult, aspect: str) -> Mapping[str, Any]:
 
 
 def describe_changes(one: Mapping[str, Any], two: Mapping[str, Any]) -> str | None:
-    """Says how two sets of facts differ, ``backbone.dim 8 / 16``, the first few; None where they agree."""
+    """Says how two sets of facts differ: ``backbone.dim 8 / 16``, the first few; None if they agree."""
     keys = [key for key in {**one, **two} if one.get(key, _MISSING) != two.get(key, _MISSING)]
     texts = [f"{key} {_text(one.get(key))} / {_text(two.get(key))}" for key in keys[:_MOST_NAMED]]
     rest = [f"{len(keys) - _MOST_NAMED} more"] if len(keys) > _MOST_NAMED else []

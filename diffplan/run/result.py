@@ -13,6 +13,9 @@ from diffplan.config.settings import experiment_config, result_hash
 from diffplan.errors import ResultError
 from diffplan.run.versions import versions
 
+# Key of a W&B run's summary that holds the whole record.
+RESULT_KEY = "diffplan/result"
+
 
 class EpisodeScores(BaseModel):
     """How each episode of one protocol went, and what deciding cost.

@@ -6,20 +6,18 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-import diffplan
-
 _LIBRARIES = ("torch", "lightning", "diffusers", "mujoco", "gymnasium", "numpy")
 
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """Names this package's version and commit, Python's and the libraries' that numbers depend on.
+    """Lists the versions of this package, Python and the libraries that numbers depend on, and this package's commit.
 
-    The commit is empty for an installed package, and ends in ``+changes`` where the checkout differs from it.
+    The commit is empty for an installed package, and ends in ``+changes`` if the checkout differs from it.
     """
     return {
-        "diffplan": diffplan.__version__,
-        "commit": _commit(Path(diffplan.__file__).parent),
+        "diffplan": version("diffplan"),
+        "commit": _commit(Path(__file__).parents[1]),
         "python": platform.python_version(),
     } | {library: version(library) for library in _LIBRARIES}
 

@@ -71,16 +71,12 @@ class AbstractRunLogger(Logger, ABC):
             ConfigError: a row has another number of values than there are columns.
         """
 
-    def log_lines(
-        self, key: str, title: str, x_name: str, lines: Mapping[str, Sequence[tuple[float, float]]], step: int
-    ) -> None:
-        """Records lines to be drawn by whoever shows the run; a logger that shows none leaves it.
+    def log_page(self, key: str, path: Path, step: int) -> None:
+        """Records an HTML page of charts; a logger that cannot show pages ignores it.
 
         Args:
-            key: Metric key, such as ``schedulers/single_task_score_by_steps``.
-            title: What they show.
-            x_name: What their places are.
-            lines: Points, place and value, by name of the line; at least one.
+            key: Metric key, such as ``schedulers/charts``.
+            path: Self-contained HTML file.
             step: Training step.
         """
 

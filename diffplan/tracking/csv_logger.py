@@ -17,7 +17,6 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from diffplan.errors import ConfigError
 from diffplan.files import write_atomically
-from diffplan.report.json_lines import JsonLines
 from diffplan.report.run_record import (
     CONFIG_FILE,
     EVENTS_FILE,
@@ -25,6 +24,7 @@ from diffplan.report.run_record import (
     MEDIA_DIR,
     METRICS_FILE,
     TABLE_DIR,
+    JsonLines,
     merge_metrics,
 )
 from diffplan.run.versions import versions

@@ -15,9 +15,9 @@ from diffplan.env.render import StateRenderer
 from diffplan.env.rollout import Rollout
 from diffplan.errors import RenderingError
 from diffplan.report.picture.calibration_picture import draw_calibration
-from diffplan.report.picture.episode_video import tile_videos, write_video
 from diffplan.report.picture.imagined_picture import draw_imagined
-from diffplan.report.picture.plan_picture import draw_plans
+from diffplan.report.picture.maze_picture import draw_plans
+from diffplan.report.picture.media_files import tile_videos, write_video
 from diffplan.run.checkpoint import read_checkpoint
 from diffplan.run.evaluation import Evaluation
 from diffplan.run.folder import RunDir

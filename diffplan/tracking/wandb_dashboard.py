@@ -5,6 +5,8 @@ import importlib.util
 import json
 import logging
 import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,20 @@ from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from diffplan.errors import ConfigError, ResultError
 from diffplan.files import write_atomically
-from diffplan.report.dashboard.dashboard_board import DashboardBoard
-from diffplan.report.dashboard.dashboard_content import DashboardContent
-from diffplan.report.dashboard.dashboard_rows import board_rows
+from diffplan.report.ablation import Ablation, value_text
+from diffplan.report.ablation_sheet import cell_entries
+from diffplan.report.results import StoredResult
 from diffplan.report.run_record import RunRecord
-from diffplan.tracking.wandb_panels import GROUP_KEY, board_sections
+from diffplan.report.sweep_content import SweepContent
 
 _REFUSALS = (wandb.Error, WandbApiFailedError, requests.RequestException, ValueError, OSError, TimeoutError)
 _MOST_TITLE_LETTERS = 120
 _MARKDOWN_SIGNS = "\\`*_[]|<>#"
+# Runs that differ in their seed alone share it, and W&B averages over them.
+GROUP_KEY = "ablation"
+_STEP_KEY = "trainer/global_step"
+_COSTS = ("decision_gflop", "decision_cpu_seconds", "decision_seconds")
+_GOAL_MEDIA, _OTHER_MEDIA = ("plans", "video"), ("imagined", "calibration", "video")
 
 
 class WandbDashboard:
@@ -38,7 +45,7 @@ class WandbDashboard:
         ConfigError: W&B's library for workspaces is not installed, or refuses a panel.
     """
 
-    def __init__(self, content: DashboardContent, project: str, command: str) -> None:
+    def __init__(self, content: SweepContent, project: str, command: str) -> None:
         if importlib.util.find_spec("wandb_workspaces") is None:
             raise ConfigError("W&B dashboards need one more package: pip install 'diffplan[dashboard]'.")
         with warnings.catch_warnings():
@@ -131,8 +138,8 @@ class WandbDashboard:
             blocks.append(wr.PanelGrid(runsets=[runset], panels=panels))
         return wr.Report(entity=self._entity, project=self._project, title=self._title, blocks=blocks)
 
-    def _of_board(self, board: DashboardBoard) -> tuple[list[Any], dict[str, RunRecord]]:
-        results = [stored for cell in board.cells for stored in cell.found.pool.results]
+    def _of_board(self, board: Ablation) -> tuple[list[Any], dict[str, RunRecord]]:
+        results = board.results
         return results, {stored.source: RunRecord.read(Path(stored.source).parent) for stored in results}
 
     def _filters(self) -> Any:
@@ -153,7 +160,7 @@ class WandbDashboard:
         content = self._content
         varied = [f"{board.title}: {', '.join(board.settings) or 'nothing'} varies over {len(board.cells)} cells."
                   for board in content.boards]  # fmt: skip
-        counts = sorted({cell.found.statistics.count_text for board in content.boards for cell in board.cells})
+        counts = sorted({cell.statistics.count_text for board in content.boards for cell in board.cells})
         lines = [*varied, f"Training seeds and episodes: {', '.join(counts)}."]
         lines += [*content.data_texts, *content.differences]
         missing = [f"{run.label}: {run.state}" for run in content.unfinished]
@@ -162,15 +169,17 @@ class WandbDashboard:
         return "\n\n".join([*(_escape(line) for line in lines), f"```\n{commands}\n```"])
 
 
-def _table(board: DashboardBoard) -> str:
+def _table(board: Ablation) -> str:
     """The statistics of a board in Markdown."""
-    rows = board_rows(board)
-    if not rows:
+    if not board.cells:
         return "No cell can be averaged."
-    head = [*(board.settings or ["run"]), *rows[0].entries]
-    lines = [_row(head), _row(["---"] * len(head), raw=True)]
-    for row in rows:
-        lines.append(_row([*row.values, *(text for _, text in row.entries.values())]))
+    rows = [
+        [*(map(value_text, cell.values) if cell.values else [cell.label]),
+         *(text for _, text in cell_entries(cell, board).values())]
+        for cell in board.cells
+    ]  # fmt: skip
+    head = [*(board.settings or ["run"]), *cell_entries(board.cells[0], board)]
+    lines = [_row(head), _row(["---"] * len(head), raw=True), *(_row(row) for row in rows)]
     lines += [f"\n{_escape(f'{label}: {reason}')}" for label, reason in board.problems]
     return "\n".join(lines)
 
@@ -186,3 +195,92 @@ def _escape(text: str) -> str:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+@dataclass(frozen=True)
+class PanelSection:
+    """Panels under one heading.
+
+    Attributes:
+        title: The heading.
+        panels: ``wandb_workspaces`` panels.
+    """
+
+    title: str
+    panels: list[Any]
+
+
+def board_sections(
+    board: Ablation, results: Sequence[StoredResult], records: Mapping[str, RunRecord]
+) -> list[PanelSection]:
+    """Score against what varies, learning, cost, pictures and videos, episodes; each only where runs have logged it.
+
+    Args:
+        board: One task and protocol.
+        results: Its results.
+        records: What the runs' folders hold, by source; empty where only W&B has the runs.
+    """
+    import wandb_workspaces.reports.v2 as wr
+
+    prefix = f"eval/{board.protocol}/"
+    score = f"{prefix}normalized_score_mean"
+    group = wr.Config(GROUP_KEY)
+    bands = {"groupby": group, "groupby_aggfunc": "mean", "groupby_rangefunc": "stderr"}
+    against = [
+        wr.ScatterPlot(title=f"score against {name}", x=wr.Config(key), y=wr.SummaryMetric(score))
+        for name in board.settings
+        if (key := _config_key(name, results))
+    ]
+    sections = [
+        ("score", [wr.BarPlot(title="score, mean over seeds", metrics=[score], **bands), *against]),
+        (
+            "learning",
+            [
+                wr.LinePlot(title="score over training", x=_STEP_KEY, y=[score], **bands),
+                *(
+                    [wr.LinePlot(title="training loss", x=_STEP_KEY, y=["train/loss"], log_y=True, **bands)]
+                    if all(stored.result.job == "train" for stored in results)
+                    else []
+                ),
+            ],
+        ),
+        (
+            "cost of a decision",
+            [
+                wr.ScatterPlot(
+                    title=f"score against {cost}", x=wr.SummaryMetric(prefix + cost), y=wr.SummaryMetric(score)
+                )
+                for cost in _COSTS
+                if all(prefix + cost in stored.result.metrics for stored in results)
+            ],
+        ),
+        (
+            "plans and videos",
+            [wr.MediaBrowser(title=name, media_keys=[prefix + name], num_columns=4)
+             for name in _media(prefix, results, records)],
+        ),
+        ("episodes", [wr.WeavePanelSummaryTable(table_name=f"{prefix}episodes")]),
+    ]  # fmt: skip
+    return [PanelSection(f"{board.title}: {title}", panels) for title, panels in sections if panels]
+
+
+def _config_key(name: str, results: Sequence[StoredResult]) -> str | None:
+    """Where W&B keeps a setting; None where runs do not log it, because another command chose it."""
+    node: Any = results[0].result.config
+    if name.partition(".")[0] not in node or any(stored.result.job == "plan" for stored in results):
+        known = ("task", "scheduler", "guide", "sampler", "planner")
+        if name.partition(".")[0] not in known or name.partition(".")[0] not in node:
+            return None
+    for part in name.split("."):
+        node = node.get(part) if isinstance(node, Mapping) else None
+    return f"cfg.{name}._target_" if isinstance(node, Mapping) and "_target_" in node else f"cfg.{name}"
+
+
+def _media(prefix: str, results: Sequence[StoredResult], records: Mapping[str, RunRecord]) -> list[str]:
+    """Names of pictures and videos: those that lie in the folders, or those that such a task always has."""
+    logged = {key.removeprefix(prefix) for r in records.values() for key in r.files if key.startswith(prefix)}
+    known = [name for name in dict.fromkeys(_GOAL_MEDIA + _OTHER_MEDIA) if name in logged]
+    if logged:
+        return known
+    has_goal = f"{prefix}success_rate" in results[0].result.metrics
+    return list(_GOAL_MEDIA if has_goal else _OTHER_MEDIA)

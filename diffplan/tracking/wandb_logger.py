@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import re
 import secrets
 import string
 from argparse import Namespace
@@ -16,7 +17,8 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from diffplan.errors import ConfigError
 from diffplan.files import write_atomically
-from diffplan.run.result import Result, WandbIdentity
+from diffplan.report.sheet import Sheet
+from diffplan.run.result import RESULT_KEY, Result, WandbIdentity
 from diffplan.tracking.base import AbstractRunLogger, plain_value
 
 logger = logging.getLogger(__name__)
@@ -25,7 +27,6 @@ _STEP_KEY = "trainer/global_step"
 _PICTURES, _VIDEOS = (".png", ".jpg", ".jpeg"), (".mp4",)
 _CONFIG_KEY = "cfg"
 _MODULE_KEY = "module"
-RESULT_KEY = "diffplan/result"
 
 
 class WandbLogger(AbstractRunLogger):
@@ -156,13 +157,9 @@ class WandbLogger(AbstractRunLogger):
         self._send(lambda run: run.log({key: table, _STEP_KEY: step}))
 
     @rank_zero_only
-    def log_lines(
-        self, key: str, title: str, x_name: str, lines: Mapping[str, Sequence[tuple[float, float]]], step: int
-    ) -> None:
-        """Sends a chart that W&B draws."""
-        places, values = ([[point[axis] for point in points] for points in lines.values()] for axis in (0, 1))
-        chart = wandb.plot.line_series(places, values, keys=list(lines), title=title, xname=x_name)
-        self._send(lambda run: run.log({key: chart, _STEP_KEY: step}))
+    def log_page(self, key: str, path: Path, step: int) -> None:
+        # The page holds its own style and scripts, so W&B's are not put into it.
+        self._send(lambda run: run.log({key: wandb.Html(str(path), inject=False), _STEP_KEY: step}))
 
     @rank_zero_only
     def log_result(self, result: Result) -> None:
@@ -280,6 +277,32 @@ class WandbLogger(AbstractRunLogger):
     def _sync_command(self, run_id: str) -> str:
         """The command that uploads every piece of this run, one folder a start."""
         return f"wandb sync {self._dir.absolute() / 'wandb'}/*run-*-{run_id}"
+
+
+def log_sheets(sheets: Sequence[Sheet], project: str, folder: Path) -> str:
+    """Logs each table twice to one run: as it is printed, with its footnotes, and one line a cell with all statistics.
+
+    Args:
+        sheets: Tables.
+        project: ``entity/project``, or the project alone.
+        folder: Where W&B keeps its files; the same folder is the same run, which gets the tables anew.
+
+    Returns:
+        Where to look.
+    """
+    entity, _, name = project.rpartition("/")
+    logger = WandbLogger(project=name, entity=entity or None, save_dir=folder, name="tables", job_type="table")
+    for sheet in sheets:
+        key = "table/" + re.sub(r"\W+", "_", sheet.title).strip("_").lower()
+        printed = sheet.frame(line_break=" ")
+        notes = [[note, *[""] * len(sheet.columns)] for note in sheet.footnotes]
+        columns = [sheet.corner or "row", *sheet.columns]
+        logger.log_table(key, columns, [*printed.to_numpy().tolist(), *notes], step=0)
+        records = [list(record.values()) for record in sheet.records]
+        logger.log_table(f"{key}_statistics", list(sheet.records[0]), records, step=0)
+    place = logger.where_to_look()
+    logger.finalize("success")
+    return place
 
 
 def _new_run_id() -> str:

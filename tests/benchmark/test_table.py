@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from diffplan.cli.app import main
-from diffplan.report.result_folder import read_results
-from diffplan.report.statistics.score_statistics import ScoreStatistics
-from diffplan.report.table.paper_table import PaperTable
+from diffplan.report.paper_table import PaperTable
+from diffplan.report.results import read_results
+from diffplan.report.statistics import ScoreStatistics
 from tests.report.conftest import make_episodes, make_result, write_result
 
 pytestmark = pytest.mark.benchmark

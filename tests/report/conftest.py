@@ -1,13 +1,15 @@
 """Results as runs leave them, made up."""
 
 import copy
+import json
 from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from diffplan.report.stored_result import StoredResult
+from diffplan.report.results import StoredResult, episode_table
 from diffplan.run.result import EpisodeScores, FileIdentity, Result
 
 CONFIG = {
@@ -20,25 +22,30 @@ CONFIG = {
     "sampler": {"num_inference_steps": None},
     "planner": {"num_candidates": 64},
     "loss": {"horizon": 32},
-    "module": {"horizon": 32, "seed": 0},
+    "module": {"backbone": None, "horizon": 32, "seed": 0},
     "trainer": {"max_steps": 100},
 }
 VERSIONS = {"diffplan": "0.1.0", "commit": "aaaaaaaaaaaa", "torch": "2.13.0"}
 
 
 class Page(HTMLParser):
-    """Tags, attributes and text of a page."""
+    """Tags, attributes, text and charts (as Vega-Lite) of a page; scripts are not part of the text."""
 
     def __init__(self, path):
         super().__init__()
-        self.tags, self.text = [], ""
+        self.tags, self.text, self.charts = [], "", []
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attributes):
         self.tags.append((tag, dict(attributes)))
 
     def handle_data(self, data):
-        self.text += data
+        last, attributes = self.tags[-1] if self.tags else ("", {})
+        if last == "script" and self.lasttag == "script" and self.cdata_elem == "script":
+            if attributes.get("type") == "application/json":
+                self.charts.append(json.loads(data))
+        else:
+            self.text += data
 
     def all(self, tag):
         return [attributes for name, attributes in self.tags if name == tag]
@@ -91,6 +98,12 @@ def stored(result: Result | None = None, source: str = "", **facts: object) -> S
     """A result with a place of its own."""
     result = make_result(**facts) if result is None else result
     return StoredResult(result, source or f"outputs/{result.name}/{result.ablation}/seed{result.seed}/results.json")
+
+
+def played(*results: StoredResult, protocol: str = "single_task") -> pd.DataFrame:
+    """The table of results, one protocol of it."""
+    table = episode_table(results)
+    return table[table["protocol"] == protocol]
 
 
 def write_result(result: Result, folder: Path, name: str = "results.json") -> Path:

@@ -24,7 +24,7 @@ def test_what_must_agree_is_named_with_the_runs(two_seeds, aspect):
         check_comparable([*two_seeds, other], "single_task")
     assert two_seeds[0].source in str(error.value)
     assert other.source in str(error.value)
-    assert f"allow=[{aspect}]" in str(error.value)
+    assert f"--allow {aspect}" in str(error.value)
 
 
 @pytest.mark.parametrize("aspect", ASPECTS)

@@ -5,10 +5,9 @@ import re
 import pytest
 
 from diffplan.errors import ConfigError, ResultError
-from diffplan.report.dashboard.dashboard_content import DashboardContent
-from diffplan.report.dashboard.dashboard_selection import DashboardSelection
-from diffplan.report.result_folder import ResultFolder, read_results
+from diffplan.report.results import FoundResults, RunSelection, read_results
 from diffplan.report.run_record import FILES_FILE, METRICS_FILE
+from diffplan.report.sweep_content import SweepContent
 from diffplan.tracking.wandb_dashboard import WandbDashboard
 from tests.report.conftest import make_episodes, stored
 
@@ -25,7 +24,7 @@ def width(dim, seed=0, **facts):
 
 
 def dashboard(*results, **words):
-    content = DashboardContent.of(ResultFolder(list(results), []), DashboardSelection(**words))
+    content = SweepContent.of(FoundResults(list(results), []), RunSelection(**words))
     return WandbDashboard(content, "lab/diffplan", "diffplan-dashboard sweep=width")
 
 
@@ -161,7 +160,7 @@ def test_workspace_and_report_are_saved(views):
 
 
 def test_a_project_that_is_not_there_gets_nothing(views):
-    content = DashboardContent.of(ResultFolder([width(8), width(16)], []), DashboardSelection())
+    content = SweepContent.of(FoundResults([width(8), width(16)], []), RunSelection())
     with pytest.raises(ResultError, match=r"cannot be published to lab/typo: .*not found"):
         WandbDashboard(content, "lab/typo", "").publish()
     assert views == []
@@ -178,7 +177,7 @@ def test_every_key_of_a_panel_is_one_that_runs_log(train_command, clean_wandb):
     for dim in (8, 16):
         assert train_command(f"backbone.dim={dim}", "callbacks.rollout.num_videos=1").returncode == 0
     found = read_results(train_command.folder / "runs")
-    content = DashboardContent.of(found, DashboardSelection())
+    content = SweepContent.of(found, RunSelection())
     spec = WandbDashboard(content, "lab/diffplan", "").spec()
     logged = set()
     for run_dir in train_command.run_dirs:

@@ -1,4 +1,3 @@
-import json
 import logging
 import os
 import socket
@@ -12,8 +11,8 @@ import wandb
 from PIL import Image
 
 from diffplan.errors import ConfigError
-from diffplan.run.result import Result
-from diffplan.tracking.wandb_logger import RESULT_KEY, WandbLogger
+from diffplan.run.result import RESULT_KEY, Result
+from diffplan.tracking.wandb_logger import WandbLogger
 
 API_KEY = "0123456789abcdef" * 2 + "01234567"
 
@@ -100,18 +99,14 @@ def test_pictures_videos_and_tables_lie_in_the_offline_run(tmp_path, clean_wandb
     assert '"data":[[0,110.5],[1,null]]' in table.read_text().replace(" ", "")
 
 
-def test_lines_lie_in_the_offline_run_point_by_point(tmp_path, clean_wandb, read_offline):
+def test_a_page_of_charts_lies_in_the_offline_run_as_it_is(tmp_path, clean_wandb):
+    (tmp_path / "charts.html").write_text("<h1>charts</h1>")
     logger = small_logger(tmp_path / "run")
-    logger.log_lines(
-        "guide/score", "Score", "steps", {"ddpm": [(1.0, 80.5)], "ddim": [(1.0, 110.0), (2.0, 111.0)]}, step=10
-    )
+    logger.log_page("schedulers/charts", tmp_path / "charts.html", step=10)
     logger.finalize("success")
     (folder,) = offline_dirs(tmp_path / "run")
-    (row,) = history(read_offline(folder))
-    assert row["trainer/global_step"] == 10
-    (table,) = (folder / "files" / "media" / "table").rglob("*.json")
-    content = json.loads(table.read_text())
-    assert content["data"] == [[1, "ddpm", 80.5], [1, "ddim", 110.0], [2, "ddim", 111.0]]
+    (page,) = (folder / "files" / "media" / "html").rglob("*.html")
+    assert page.read_text() == "<h1>charts</h1>"
 
 
 def test_a_resumed_run_keeps_its_id(tmp_path, clean_wandb):
@@ -271,7 +266,8 @@ def test_training_goes_on_when_the_client_process_is_killed(tmp_path, clean_wand
     script.write_text(
         """
 import os, signal, subprocess, sys, time
-from diffplan.tracking.wandb_logger import RESULT_KEY, WandbLogger
+from diffplan.run.result import RESULT_KEY
+from diffplan.tracking.wandb_logger import WandbLogger
 from diffplan.run.result import Result
 
 logger = WandbLogger(project="diffplan", save_dir=sys.argv[1])

@@ -5,8 +5,9 @@ import pytest
 
 from diffplan.cli.app import main
 from diffplan.errors import ResultError
-from diffplan.tracking.wandb_logger import RESULT_KEY, WandbLogger
-from diffplan.tracking.wandb_tables import read_wandb_results
+from diffplan.report.results import read_wandb_results
+from diffplan.run.result import RESULT_KEY
+from diffplan.tracking.wandb_logger import WandbLogger
 from tests.report.conftest import make_result, write_result
 
 

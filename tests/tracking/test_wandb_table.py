@@ -1,7 +1,7 @@
 import json
 
-from diffplan.report.table.sheet import Sheet, SheetCell, SheetRow
-from diffplan.tracking.wandb_tables import log_sheets
+from diffplan.report.sheet import Sheet, SheetCell, SheetRow
+from diffplan.tracking.wandb_logger import log_sheets
 
 
 def sheet(title="Table 1, mazes"):
@@ -20,7 +20,7 @@ def test_a_table_is_logged_as_printed_and_as_data(clean_wandb, tmp_path):
     assert printed["columns"] == ["row", "ours"]
     assert printed["data"] == [
         ["Maze2D", ""],
-        ["U-Maze", "1.0 ± 0.1 n = 1 x 2 [a]"],
+        ["U-Maze", "1.0 ± 0.1 [a] n = 1 x 2"],
         ["[a] partial", ""],
         ["A note.", ""],
     ]

@@ -12,7 +12,7 @@ from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from diffplan.env.plan_measures import ValueCalibration
 from diffplan.method.critic import ReturnTarget
-from diffplan.report.picture.figure_file import write_figure
+from diffplan.report.picture.media_files import write_figure
 
 _INK, _GRID, _CUT, _IDENTITY = "#22262e", "#e4e4df", "#c9ccd2", "#d64541"
 _COUNT = LinearSegmentedColormap.from_list("count", ["#9fb8e6", "#3468c0", "#123a7c"])

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from diffplan.env.render import StateRenderer
 from diffplan.env.rollout import Rollout
 from diffplan.env.watched_planner import ImaginedMoment
-from diffplan.report.picture.figure_file import write_figure
+from diffplan.report.picture.media_files import write_figure
 
 _INK, _MUTED, _PLAN, _DONE, _OVER = "#22262e", "#6b7280", "#3468c0", "#ef8a2b", "#f0f0ec"
 _COLUMNS = 8

@@ -1,1 +1,0 @@
-"""One page, or W&B's panels, about many runs."""

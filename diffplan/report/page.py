@@ -1,0 +1,344 @@
+"""One self-contained HTML page: nothing is fetched, and whatever comes from a run is shown as text."""
+
+import base64
+import hashlib
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import altair as alt
+import jinja2
+from markupsafe import Markup, escape
+from PIL import Image, UnidentifiedImageError
+
+from diffplan.files import write_atomically
+from diffplan.report.charts import chart_config, chart_script, chart_spec
+
+_TEMPLATES = Path(__file__).with_name("template")
+_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".mp4": "video/mp4"}
+_MOST_PIXELS = 1200  # in width: twice what a card on a laptop has
+_SIZE_MARK = "size-of-this-page"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart with its heading.
+
+    Attributes:
+        title: Heading.
+        chart: The chart.
+        note: What it shows; empty if the title says it.
+    """
+
+    title: str
+    chart: alt.LayerChart
+    note: str = ""
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The chart as Vega-Lite, described for screen readers."""
+        return chart_spec(self.chart) | {"description": self.title}
+
+
+@dataclass(frozen=True)
+class Charts:
+    """Charts side by side.
+
+    Attributes:
+        figures: The charts.
+        summary: If not empty, the charts are folded away under this line.
+    """
+
+    kind: ClassVar[str] = "charts"
+    figures: Sequence[Figure]
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class Medium:
+    """A picture or a video that is part of the page.
+
+    Attributes:
+        label: What it shows: ``plans``, ``video``, ``imagined``...
+        step: Training step it belongs to.
+        data: A ``data:`` address; empty if the medium was left out.
+        is_video: Whether it is a video.
+        note: Why it was left out or changed; empty if it is as it was.
+        whose: Text before the step, such as the cell that it belongs to.
+        badge: Number of that cell.
+        link: Address of the run's own page.
+        earlier: The same picture at earlier steps.
+    """
+
+    label: str
+    step: int
+    data: str
+    is_video: bool = False
+    note: str = ""
+    whose: str = ""
+    badge: int | None = None
+    link: str | None = None
+    earlier: "Sequence[Medium]" = ()
+
+
+@dataclass(frozen=True)
+class Media:
+    """Pictures and videos side by side.
+
+    Attributes:
+        items: At least one.
+        title: Heading; empty for none.
+        note: Muted text beside the heading.
+    """
+
+    kind: ClassVar[str] = "media"
+    items: Sequence[Medium]
+    title: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table.
+
+    Attributes:
+        text: What is shown.
+        sort: What the column is sorted by; the text itself if None.
+        badge: Number of the cell of a sweep, shown in its colour before the text.
+        link: Address of a page.
+        muted: Text behind, in grey.
+    """
+
+    text: str
+    sort: float | int | str | None = None
+    badge: int | None = None
+    link: str | None = None
+    muted: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that a click on a heading sorts.
+
+    Attributes:
+        columns: Headings.
+        rows: As many cells as columns.
+        num_text_columns: How many columns, from the left, hold words rather than numbers.
+        summary: If not empty, the table is folded under this line.
+        note: Muted text beside the summary.
+        is_open: Whether a folded table starts open.
+        below: Muted text below.
+    """
+
+    kind: ClassVar[str] = "table"
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    num_text_columns: int = 0
+    summary: str = ""
+    note: str = ""
+    is_open: bool = True
+    below: str = ""
+
+
+@dataclass(frozen=True)
+class Text:
+    """Paragraphs.
+
+    Attributes:
+        lines: One paragraph each.
+        look: ``muted``, ``warning`` or ``bad`` (a red box).
+        heading: In bold before the lines of a box.
+    """
+
+    kind: ClassVar[str] = "text"
+    lines: Sequence[str]
+    look: str = "muted"
+    heading: str = ""
+
+
+@dataclass(frozen=True)
+class Code:
+    """Preformatted text under a line that folds it.
+
+    Attributes:
+        summary: The line.
+        text: The text.
+        is_open: Whether it starts open.
+        note: Muted text beside the line.
+        below: Muted text below.
+    """
+
+    kind: ClassVar[str] = "code"
+    summary: str
+    text: str
+    is_open: bool = False
+    note: str = ""
+    below: str = ""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A headline number.
+
+    Attributes:
+        title: What was evaluated.
+        number: The score.
+        note: What the number is.
+        versus: Difference from the paper's number, whether that is reached, and that number; None if unknown.
+        facts: Label and text of further quantities.
+    """
+
+    title: str
+    number: str
+    note: str
+    versus: tuple[str, bool, str] | None
+    facts: Sequence[tuple[str, str]]
+
+
+Block = Charts | Media | Table | Text | Code
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page.
+
+    Attributes:
+        title: Heading; empty for none.
+        blocks: From top to bottom; blocks without content are left out.
+    """
+
+    title: str
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page shows, from top to bottom.
+
+    Attributes:
+        title: Heading.
+        status: Words with their look, ``good``, ``bad`` or ``open``.
+        chips: Label and text of what the page is about.
+        lines: Muted lines below.
+        boxes: Warnings.
+        tiles: Headline numbers.
+        facts: Label and text of further numbers.
+        sections: The rest.
+    """
+
+    title: str
+    status: Sequence[tuple[str, str]] = ()
+    chips: Sequence[tuple[str, str]] = ()
+    lines: Sequence[str] = ()
+    boxes: Sequence[Text] = ()
+    tiles: Sequence[Tile] = ()
+    facts: Sequence[tuple[str, str]] = ()
+    sections: Sequence[Section] = ()
+
+    def write(self, path: Path) -> int:
+        """Writes the page, whole or not at all.
+
+        Args:
+            path: HTML file.
+
+        Returns:
+            Size of the page in bytes.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        content = self.html().encode()
+        write_atomically(path, content)
+        return len(content)
+
+    def html(self) -> str:
+        """Renders the page; Vega is part of it if it has a chart, about 0.9 MB."""
+        environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        )
+        environment.filters["breakable"] = _breakable
+        has_charts = any(isinstance(block, Charts) for section in self.sections for block in section.blocks)
+        style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+        look = f"const chartConfig = {json.dumps(chart_config(on_page=True))};\n"
+        scripts = [chart_script()] * has_charts + [look + script]
+        text = environment.get_template("page.html.j2").render(
+            page=self,
+            style=Markup(style),
+            scripts=[Markup(one.replace("</script", r"<\/script")) for one in scripts],
+            # The policy lets exactly these scripts run, so that not even a mistake in escaping could start another.
+            hashes=[_hash(one.replace("</script", r"<\/script")) for one in scripts],
+            size=_SIZE_MARK,
+        )
+        return text.replace(_SIZE_MARK, f"{len(text.encode()) / 2**20:.1f} MiB")
+
+
+@dataclass
+class MediaBudget:
+    """Bytes that pictures and videos of a page may still take.
+
+    Attributes:
+        left: Bytes; infinite by default.
+    """
+
+    left: float | int = math.inf
+
+    def inline(self, path: Path, label: str, step: int, earlier: Sequence[Medium] = ()) -> Medium:
+        """Makes a picture or video part of the page; what cannot be read or does not fit is named and not shown.
+
+        Args:
+            path: PNG, JPEG or MP4 file.
+            label: What it shows.
+            step: Training step it belongs to.
+            earlier: The same picture at earlier steps.
+        """
+        is_video = is_video_file(path)
+        try:
+            content, mime, note = (path.read_bytes(), _TYPES[path.suffix.lower()], "") if is_video else _shrunk(path)
+        except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+            return Medium(label, step, "", is_video, "cannot be read", earlier=earlier)
+        size = len(content) * 4 // 3
+        if size > self.left:
+            note = f"left out to keep the page small ({size / 2**20:.1f} MiB)"
+            return Medium(label, step, "", is_video, note, earlier=earlier)
+        self.left -= size
+        data = f"data:{mime};base64,{base64.b64encode(content).decode()}"
+        return Medium(label, step, data, is_video, note, earlier=earlier)
+
+
+def is_medium_file(path: Path) -> bool:
+    """Tells whether a page can show a file as a picture or a video."""
+    return path.suffix.lower() in _TYPES
+
+
+def is_video_file(path: Path) -> bool:
+    """Tells whether a page shows a file as a video."""
+    return _TYPES.get(path.suffix.lower(), "").startswith("video/")
+
+
+def _shrunk(path: Path) -> tuple[bytes, str, str]:
+    """The picture, its type, and what was done to it: the file or a smaller picture, whichever takes less room."""
+    original = path.read_bytes()
+    mime = _TYPES[path.suffix.lower()]
+    with Image.open(io.BytesIO(original)) as picture:
+        picture.load()
+        if picture.width <= _MOST_PIXELS:
+            return original, mime, ""
+        size = (_MOST_PIXELS, max(1, round(picture.height * _MOST_PIXELS / picture.width)))
+        smaller, buffer = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS), io.BytesIO()
+        smaller.save(buffer, "WEBP", quality=85)
+    if buffer.tell() >= len(original):
+        return original, mime, ""
+    return buffer.getvalue(), "image/webp", f"scaled down from {picture.width} to {_MOST_PIXELS} pixels"
+
+
+def _breakable(name: str) -> Markup:
+    """A dotted key that a narrow column may break after its dots and underscores."""
+    return Markup(str(escape(name)).replace("_", "_<wbr>").replace(".", ".<wbr>"))
+
+
+def _hash(script: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

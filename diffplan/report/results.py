@@ -1,0 +1,319 @@
+"""Results of runs, read from folders or from W&B, as one pandas table with a row an episode."""
+
+import logging
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from diffplan.config.settings import comparable_settings, tried_words
+from diffplan.errors import ResultError
+from diffplan.run.result import RESULT_KEY, EpisodeScores, Result
+
+logger = logging.getLogger(__name__)
+
+# Folders of W&B and Hydra: results lie beside them, never in them.
+_NOT_SEARCHED = {"wandb", ".hydra"}
+_NAME = re.compile(r"results.*\.json")
+_INTERIM_NAME = re.compile(r"results-step\d+\.json")
+_RUNS_PER_PAGE = 100
+
+
+@dataclass(frozen=True, repr=False)
+class StoredResult:
+    """A result and the place it was read from.
+
+    Attributes:
+        result: The record of one evaluation.
+        source: Path of its file, or address of its W&B run.
+    """
+
+    result: Result
+    source: str
+
+    def __repr__(self) -> str:
+        """Names the source, because the record itself fills pages."""
+        return f"StoredResult({self.source})"
+
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """The settings that decide the numbers, by dotted key, without seeds and with the number of steps trained."""
+        return comparable_settings(self.result.config) | {"step": self.result.step}
+
+    @cached_property
+    def ablation(self) -> str:
+        """What training and planning changed, as typed on the command line, or ``default``."""
+        trained = str(self.result.config.get("ablation") or "default")
+        parts = [trained] if self.result.ablation == trained else [trained, self.result.ablation]
+        return ",".join(dict.fromkeys(word for part in parts for word in tried_words(part))) or "default"
+
+    def episodes(self, protocol: str) -> EpisodeScores:
+        """Returns the episodes of one protocol, which must be there."""
+        return self.result.protocols[protocol]
+
+
+@dataclass(frozen=True)
+class RunSelection:
+    """Which runs a table or page is about. A field that is None admits all runs; ``*`` stands for any letters.
+
+    Attributes:
+        sweep: Name of a sweep.
+        group: ``<task>/<name>/<ablation>`` as in W&B, or its first one or two parts.
+        name: The run's ``name``.
+        task: D4RL id.
+    """
+
+    sweep: str | None = None
+    group: str | None = None
+    name: str | None = None
+    task: str | None = None
+
+    @property
+    def words(self) -> dict[str, str]:
+        """The fields that were given."""
+        return {key: value for key, value in vars(self).items() if value is not None}
+
+    @property
+    def text(self) -> str:
+        """The selection for a heading; ``all runs`` if no field was given."""
+        return ", ".join(f"{key} {value}" for key, value in self.words.items()) or "all runs"
+
+    def admits(self, stored: StoredResult) -> bool:
+        """Tells whether a result belongs to the selected runs."""
+        result = stored.result
+        facts = {"task": result.task, "name": result.name, "sweep": result.sweep, "ablation": stored.ablation}
+        return self.admits_run(facts)
+
+    def admits_run(self, facts: Mapping[str, Any]) -> bool:
+        """Tells whether a run is selected.
+
+        Args:
+            facts: ``task``, ``name``, ``ablation`` and ``sweep`` of the run.
+        """
+        path = f"{facts.get('task')}/{facts.get('name')}/{facts.get('ablation')}"
+        group = self.group or "*"
+        in_group = fnmatchcase(path, group) or path.startswith(f"{group.rstrip('/')}/")
+        plain = {key: value for key, value in self.words.items() if key != "group"}
+        return in_group and all(fnmatchcase(str(facts.get(key) or ""), value) for key, value in plain.items())
+
+
+@dataclass(frozen=True)
+class FoundResults:
+    """What a search found.
+
+    Attributes:
+        results: In the order of their sources.
+        skipped: Source and reason of every file or run that holds no readable result.
+    """
+
+    results: list[StoredResult]
+    skipped: list[tuple[str, str]]
+
+    def __add__(self, other: "FoundResults") -> "FoundResults":
+        """Joins two searches; a result that both found is counted once when scores are pooled."""
+        return FoundResults(self.results + other.results, self.skipped + other.skipped)
+
+    def table(self, selection: RunSelection | None = None) -> pd.DataFrame:
+        """Returns the results of the selected runs as one table, see ``episode_table``."""
+        selection = selection or RunSelection()
+        return episode_table([stored for stored in self.results if selection.admits(stored)])
+
+
+def results(*folders: str | Path, wandb: str | None = None, final_only: bool = True) -> pd.DataFrame:
+    """Reads every result below folders, or of a W&B project, as one pandas table with a row an episode.
+
+    ``results("outputs").groupby(["task", "ablation"])["score"].mean()`` is a first look. Unlike ``diffplan table``,
+    pandas averages whatever it is given, also results that are not comparable.
+
+    Args:
+        folders: Folders or single files; ``outputs`` if neither folders nor a project are given.
+        wandb: ``entity/project`` to read as well.
+        final_only: Leaves out evaluations made while training went on.
+
+    Returns:
+        The table; its columns are described at ``episode_table``.
+
+    Raises:
+        ResultError: A folder does not exist, or W&B cannot be read.
+    """
+    found = FoundResults([], [])
+    for folder in folders or (() if wandb else ("outputs",)):
+        found += read_results(Path(folder).expanduser(), final_only)
+    if wandb:
+        found += read_wandb_results(wandb)
+    for source, reason in found.skipped:
+        logger.warning("skipped %s: %s", source, reason)
+    return found.table()
+
+
+def episode_table(stored_results: Sequence[StoredResult]) -> pd.DataFrame:
+    """Puts results into one table with a row an episode of a protocol of a result.
+
+    Columns: ``task``, ``protocol``, ``name``, ``ablation``, ``sweep``, ``seed`` (of training), ``step`` (trained to),
+    ``final``; ``episode`` (its seed), ``return``, ``score``, ``latched_score`` (NaN for tasks without a goal),
+    ``length``; ``decision_seconds``, ``decision_cpu_seconds``, ``decision_gflop`` (of one environment step); ``data``
+    (kind of the training data), ``env_id``, ``created``, ``source``; ``result`` (the ``StoredResult`` with the whole
+    record); then a column for every setting that differs between the results, by dotted key.
+    """
+    parts = [(stored, protocol) for stored in stored_results for protocol in stored.result.protocols]
+    played = [stored.episodes(protocol) for stored, protocol in parts]
+    facts = [_facts(stored, protocol, scores) for (stored, protocol), scores in zip(parts, played, strict=True)]
+    columns = list(_FACTS)
+    runs = pd.DataFrame({name: [row[name] for row in facts] for name in columns})
+    for key in _varying_keys(stored_results):
+        if key not in runs:
+            values = [stored.settings.get(key) for stored, _ in parts]
+            # Lists are kept as text, because pandas cannot group by a list.
+            runs[key] = [str(value) if isinstance(value, (list, dict)) else value for value in values]
+    counts = [len(scores.seeds) for scores in played]
+    table = runs.take(np.repeat(np.arange(len(runs)), counts)).reset_index(drop=True)
+    columns_of_episodes: dict[str, list[Any]] = {
+        "episode": [scores.seeds for scores in played],
+        "return": [scores.returns for scores in played],
+        "score": [scores.scores for scores in played],
+        "latched_score": [scores.latched_scores or [np.nan] * len(scores.seeds) for scores in played],
+        "length": [scores.lengths for scores in played],
+    }
+    for place, (name, lists) in enumerate(columns_of_episodes.items(), start=columns.index("final") + 1):
+        kind = np.int64 if name in ("episode", "length") else np.float64
+        table.insert(place, name, np.concatenate([np.empty(0, kind), *(np.asarray(one, kind) for one in lists)]))
+    return table
+
+
+_FACTS = (
+    "task", "protocol", "name", "ablation", "sweep", "seed", "step", "final", "decision_seconds",
+    "decision_cpu_seconds", "decision_gflop", "data", "env_id", "created", "source", "result",
+)  # fmt: skip
+
+
+def _facts(stored: StoredResult, protocol: str, scores: EpisodeScores) -> dict[str, Any]:
+    result = stored.result
+    own = {"protocol": protocol, "ablation": stored.ablation, "source": stored.source, "result": stored}
+    own |= {"data": str(result.data["kind"]), "env_id": result.environment.get("env_id", "")}
+    own |= {name: getattr(scores, name) for name in _FACTS if name.startswith("decision")}
+    return {name: own[name] if name in own else getattr(result, name) for name in _FACTS}
+
+
+def _varying_keys(stored_results: Sequence[StoredResult]) -> list[str]:
+    """Keys of settings with more than one value, in the order of the config."""
+    values: dict[str, set[str]] = {}
+    for number, stored in enumerate(stored_results):
+        for key, value in stored.settings.items():
+            values.setdefault(key, {"missing"} if number else set()).add(repr(value))
+        for key in values.keys() - stored.settings.keys():
+            values[key].add("missing")
+    return [key for key, different in values.items() if len(different) > 1]
+
+
+def stored_results(table: pd.DataFrame) -> list[StoredResult]:
+    """Returns each result of a table once, in the order of its rows."""
+    return list({id(stored): stored for stored in table["result"]}.values())
+
+
+def rows_of(table: pd.DataFrame, chosen: Sequence[StoredResult]) -> pd.DataFrame:
+    """Returns the rows of some of a table's results."""
+    return table[table["result"].map(id).isin({id(stored) for stored in chosen})]
+
+
+def read_results(folder: Path, final_only: bool = True) -> FoundResults:
+    """Reads every ``results*.json`` at any depth below a folder.
+
+    Files that are broken, half-written, foreign or of another schema version are listed as skipped.
+
+    Args:
+        folder: Folder to search, or a single file.
+        final_only: Leaves out evaluations made while training went on.
+
+    Raises:
+        ResultError: The folder does not exist or cannot be listed.
+    """
+    found, skipped = [], []
+    unreadable: list[OSError] = []
+    for path in _candidates(folder, final_only, unreadable):
+        try:
+            result = Result.parse(path.read_bytes())
+        except ResultError as error:
+            skipped.append((str(path), str(error)))
+        except OSError as error:
+            skipped.append((str(path), f"cannot be read: {error.strerror}"))
+        else:
+            if result.final or not final_only:
+                found.append(StoredResult(result, str(path)))
+    skipped += [(str(error.filename), f"cannot be listed: {error.strerror}") for error in unreadable]
+    return FoundResults(found, skipped)
+
+
+def _candidates(folder: Path, final_only: bool, unreadable: list[OSError]) -> list[Path]:
+    if folder.is_file():
+        return [folder]
+    try:
+        os.scandir(folder).close()
+    except OSError as error:
+        raise ResultError(f"results cannot be read from {folder}: {error.strerror}.") from None
+    paths = []
+    for place, folders, names in os.walk(folder, onerror=unreadable.append):
+        folders[:] = sorted(name for name in folders if name not in _NOT_SEARCHED)
+        for name in sorted(names):
+            if _NAME.fullmatch(name) and not (final_only and _INTERIM_NAME.fullmatch(name)):
+                paths.append(Path(place, name))
+    return paths
+
+
+def read_wandb_results(
+    project: str, filters: Mapping[str, Any] | None = None, timeout_seconds: int = 30
+) -> FoundResults:
+    """Reads the final result of every run of a W&B project.
+
+    Runs that hold no readable result are listed as skipped.
+
+    Args:
+        project: ``entity/project``; a project alone belongs to the account itself.
+        filters: Of runs, in W&B's query language; all runs if None.
+        timeout_seconds: Longest wait for one page of runs.
+
+    Raises:
+        ResultError: There is no account, no such project, or W&B does not answer.
+    """
+    # Imported here, because W&B takes longer to load than a table takes to make.
+    import requests
+    import wandb
+
+    found, skipped = [], []
+    try:
+        for run in _wandb_runs(project, filters, timeout_seconds):
+            place = f"W&B run {'/'.join(run.path)} ({run.name})"
+            text = run.summary.get(RESULT_KEY)
+            if not isinstance(text, str):
+                skipped.append((place, f"no result: state {run.state}"))
+                continue
+            try:
+                found.append(StoredResult(Result.parse(text), run.url))
+            except ResultError as error:
+                skipped.append((place, str(error)))
+    except (wandb.Error, requests.RequestException, ValueError, OSError, TimeoutError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise ResultError(f"results cannot be read from W&B's project {project}: {reason}.") from None
+    return FoundResults(sorted(found, key=lambda stored: stored.source), skipped)
+
+
+def _wandb_runs(project: str, filters: Mapping[str, Any] | None, timeout_seconds: int) -> Any:
+    import wandb
+
+    if project.count("/") > 1 or not all(project.split("/")):
+        raise ResultError(f"wandb must be entity/project, got {project!r}.")
+    if not wandb.login(prompt=False, verify=False):
+        raise ResultError(
+            f"results of W&B's project {project} need an account, and this machine has none: run `wandb login` or set "
+            "WANDB_API_KEY."
+        )
+    # W&B's own messages on failed connections would come before our one sentence.
+    logging.getLogger("wandb").setLevel(logging.CRITICAL)
+    api = wandb.Api(timeout=timeout_seconds)
+    return api.runs(project, filters=dict(filters or {}), per_page=_RUNS_PER_PAGE, lazy=False)

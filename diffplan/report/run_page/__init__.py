@@ -1,1 +1,0 @@
-"""The page that every run leaves."""

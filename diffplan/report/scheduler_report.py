@@ -1,0 +1,158 @@
+"""The schedulers guide in files: Markdown, CSV, a picture a protocol and a page of charts."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from diffplan.files import write_atomically
+from diffplan.report.charts import PLAIN, rounded, save_chart
+from diffplan.report.page import Charts, Figure, Page, Section
+from diffplan.report.run_summary import protocol_title
+from diffplan.report.scheduler_guide import SchedulerCell, cell_table, markdown, quality_names, quality_words
+
+_HEIGHT = 230
+# How far apart neighbouring schedulers stand at one place of a logarithmic axis.
+_DODGE = 1.025
+# A panel shows at least this share of its middle value to either side.
+_SHARE_SHOWN = 0.25
+# One shape less than there are colours, so that two schedulers never share both.
+_SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right")
+_SCORE = "normalised score"
+_PLACES: dict[str, Callable[[SchedulerCell], float]] = {
+    "denoising steps": lambda cell: cell.steps,
+    "network calls a plan": lambda cell: cell.calls,
+    "CPU milliseconds a plan": lambda cell: 1e3 * cell.plan_cpu_seconds,
+}
+
+
+def write_guide(
+    cells: Sequence[SchedulerCell], refused: Sequence[str], title: str, trained: str, folder: Path
+) -> dict[str, Path]:
+    """Writes the guide into a folder.
+
+    Args:
+        cells: At least one; all protocols.
+        refused: One sentence for each scheduler that could not be used.
+        title: Which model planned.
+        trained: Name of the scheduler that the model was trained with.
+        folder: Folder to write into.
+
+    Returns:
+        The files: ``markdown``, ``csv``, ``page``, and the picture of each protocol by its name.
+    """
+    files = {name: folder / f"schedulers{suffix}" for name, suffix in
+             (("markdown", ".md"), ("csv", ".csv"), ("page", ".html"))}  # fmt: skip
+    write_atomically(files["markdown"], f"# Schedulers for {title}\n\n{markdown(cells, trained, refused)}".encode())
+    table = cell_table(cells).to_csv(index=False, lineterminator="\n", float_format="%.6g")
+    write_atomically(files["csv"], table.encode())
+    sections = []
+    for protocol in dict.fromkeys(cell.protocol for cell in cells):
+        own = [cell for cell in cells if cell.protocol == protocol]
+        sections.append(
+            Section(protocol_title(protocol), [Charts([Figure(*panel) for panel in scheduler_charts(own).items()])])
+        )
+        files[protocol] = folder / f"schedulers-{protocol}.png"
+        whole = alt.Title(f"{title}, {protocol}", subtitle=_note(own))
+        panels = scheduler_charts(own, interactive=False).items()
+        sized = [chart.properties(width=330, title=name) for name, chart in panels]
+        save_chart(alt.concat(*sized, columns=3, spacing=24).properties(title=whole), files[protocol])
+    Page(f"Schedulers for {title}", lines=[_note(cells)], sections=sections).write(files["page"])
+    return files
+
+
+def scheduler_charts(cells: Sequence[SchedulerCell], interactive: bool = True) -> dict[str, alt.LayerChart]:
+    """Draws score against steps, network calls and time, then the quality of plans against steps.
+
+    Values far from all others (Tukey's outer fences) stand at the edge of their panel with their number, so that the
+    others stay apart.
+
+    Args:
+        cells: Of one protocol; at least one.
+        interactive: Whether a click on a name shows and hides it; only a page can use it.
+
+    Returns:
+        Panels by title.
+    """
+    rows = {x_title: _rows(cells, place, lambda cell: cell.mean, has_error=True) for x_title, place in _PLACES.items()}
+    panels = {f"Score by {x_title}": _panel(own, x_title, _SCORE) for x_title, own in rows.items()}
+    x_title, place = next(iter(_PLACES.items()))
+    for name in quality_names(cells):
+        words = quality_words(name)
+        panels[f"{words[0].upper()}{words[1:]}"] = _panel(_rows(cells, place, _quality(name)), x_title, words)
+    if not interactive:
+        return panels
+    chosen = alt.selection_point(fields=["scheduler"], bind="legend", toggle="true")
+    opacity = alt.when(chosen).then(alt.value(0.85)).otherwise(alt.value(0.06))
+    return {title: panel.encode(opacity=opacity).add_params(chosen) for title, panel in panels.items()}
+
+
+def _quality(name: str) -> Callable[[SchedulerCell], float]:
+    return lambda cell: cell.quality.get(name, math.nan)
+
+
+def _note(cells: Sequence[SchedulerCell]) -> str:
+    return f"{len(cells[0].scores)} episodes a point; bars are one standard error over episodes"
+
+
+def _rows(
+    cells: Sequence[SchedulerCell],
+    place: Callable[[SchedulerCell], float],
+    value: Callable[[SchedulerCell], float],
+    has_error: bool = False,
+) -> pd.DataFrame:
+    """One row a cell: where it is drawn, its value, and a text if that lies outside the panel."""
+    names = list(dict.fromkeys(cell.scheduler for cell in cells))
+    lowest, highest = _fences([value(cell) for cell in cells])
+    rows = []
+    for cell in sorted(cells, key=lambda cell: cell.steps):
+        y, dodge = value(cell), _DODGE ** (names.index(cell.scheduler) - (len(names) - 1) / 2)
+        if math.isnan(y):
+            continue
+        inside = lowest <= y <= highest
+        error = cell.standard_error if has_error and inside else math.nan
+        outside = "" if inside else f"{'↓' if y < lowest else '↑'} {y:.3g}"
+        rows.append(
+            {
+                "scheduler": cell.scheduler, "steps": cell.steps, "calls": cell.calls, "value": y,
+                "x": place(cell) * dodge, "y": min(max(y, lowest), highest), "low": y - error, "high": y + error,
+                "outside": outside,
+            }
+        )  # fmt: skip
+    return rounded(pd.DataFrame(rows))
+
+
+def _panel(rows: pd.DataFrame, x_title: str, y_title: str) -> alt.LayerChart:
+    ticks = sorted(rows["steps"].unique().tolist()) if x_title == "denoising steps" else alt.Undefined
+    names = list(rows["scheduler"].unique())
+    shapes = alt.Scale(range=[_SHAPES[number % len(_SHAPES)] for number in range(len(names))])
+    legend = alt.Legend(title=None, columns=5, symbolSize=60)
+    scale = alt.Scale(type="log", nice=False, padding=12)
+    base = alt.Chart(rows).encode(
+        x=alt.X("x:Q", title=x_title, scale=scale, axis=alt.Axis(values=ticks, format=PLAIN)),
+        y=alt.Y("y:Q", title=y_title, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5, format=PLAIN)),
+        color=alt.Color("scheduler:N", sort=names, legend=legend),
+    )
+    tooltip = ["scheduler:N", "steps:Q", "calls:Q", alt.Tooltip("value:Q", title=y_title, format=".4~g")]
+    bars = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1)
+    outside = base.transform_filter("datum.outside").mark_text(dy=-10, fontSize=10)
+    layers = [
+        bars.encode(y=alt.Y("low:Q", title=y_title), y2="high:Q"),
+        base.mark_line(strokeWidth=1.4),
+        base.mark_point(size=40).encode(tooltip=tooltip, shape=alt.Shape("scheduler:N", sort=names, scale=shapes)),
+        outside.encode(text="outside:N"),
+    ]
+    return alt.layer(*layers).properties(width="container", height=_HEIGHT)
+
+
+def _fences(values: Sequence[float]) -> tuple[float, float]:
+    """Between which values a panel shows its points where they are."""
+    known = np.array(values)[np.isfinite(values)]
+    if not len(known):
+        return -math.inf, math.inf
+    low, middle, high = np.quantile(known, (0.25, 0.5, 0.75))
+    margin = max(3 * (high - low), _SHARE_SHOWN * abs(middle))
+    return float(low - margin), float(high + margin)

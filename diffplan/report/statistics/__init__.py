@@ -1,1 +1,0 @@
-"""Means and intervals over seeds and episodes."""

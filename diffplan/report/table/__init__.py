@@ -1,1 +1,0 @@
-"""Tables of scores, and what they are made of."""
