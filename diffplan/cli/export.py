@@ -26,8 +26,7 @@ def _export(checkpoint: str, folder: Path, critic: str | None, license: str) -> 
     from diffplan.config.resolvers import checkpoint_file
     from diffplan.interop.export_folder import check_place, exported_pipeline, why_not_theirs, write_export
     from diffplan.interop.exported_parts import sampler_of_run
-    from diffplan.interop.model_card import model_card
-    from diffplan.interop.training_recipe import TrainingRecipe
+    from diffplan.interop.model_card import TrainingRecipe, model_card
     from diffplan.interop.trajectory_format import TrajectoryFormat
     from diffplan.run.checkpoint import checkpoint_config, load_critic, load_model, read_checkpoint
 

@@ -50,9 +50,8 @@ def import_model(
 
 def _import(settings: "ImportSettings") -> list[str]:
     """Writes ``checkpoints/last.ckpt`` and ``critic.ckpt`` of a run's folder; returns lines that say so."""
-    from diffplan.interop.diffusers_folder import read_diffusers
     from diffplan.interop.imported_run import build_run, write_run
-    from diffplan.interop.original_state import find_state, read_original
+    from diffplan.interop.imported_weights import find_state, read_diffusers, read_original
 
     source = Path(settings.source)
     if not source.exists():

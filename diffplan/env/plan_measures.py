@@ -1,4 +1,4 @@
-"""How good plans were, and how right the critic was about them."""
+"""Measures how good plans were and how well the critic valued them."""
 
 from dataclasses import dataclass
 
@@ -10,19 +10,20 @@ from diffplan.env.maze2d.maze_layout import MazeLayout
 from diffplan.env.rollout import Rollout
 from diffplan.method.critic import ReturnTarget, returns_to_go
 
-# Points looked at between two rows of a plan.
+# Points that are checked between two rows of a plan.
 _BETWEEN = 8
-# Contacts are soft: a body of radius 0.1 really comes this near to a wall with its centre, and no nearer.
+# Contacts are soft: the centre of a body of radius 0.1 m comes as near to a wall as this, and no nearer.
 _CLEARANCE = 0.05
 
 
 def plan_quality(rollout: Rollout, stride: int) -> dict[str, float]:
-    """Judges the first plan of every episode; empty where none was kept.
+    """Measures the first plan of every episode; empty if there are no plans.
 
-    In a maze: ``through_walls``, the share of plans whose path leaves the free space, and ``tracking_error``, the mean
-    distance in metres between planned and executed positions. Elsewhere: ``first_step_error``, the root mean square
-    difference between the observation planned for the next step and the one that came, in standard deviations of the
-    observations met; and ``plan_value``, the mean of the critic's values of the plans, where there is a critic.
+    In a maze the measures are ``through_walls``, the share of plans whose path leaves the free space, and
+    ``tracking_error``, the mean distance in metres between planned and executed positions. In other environments they
+    are ``first_step_error`` and, with a critic, ``plan_value``, the mean of its values of the plans. The former is the
+    root mean square difference between the observation planned for the next step and the one that followed, in standard
+    deviations of the observations in the rollout.
 
     Args:
         rollout: Episodes.
@@ -46,7 +47,7 @@ def plan_quality(rollout: Rollout, stride: int) -> dict[str, float]:
 
 
 def _through_walls(paths: Float64[np.ndarray, "env row 2"], layout: MazeLayout) -> Float[np.ndarray, " env"]:
-    """1 for every path that no body could follow for a wall, 0 for the others."""
+    """Returns 1 for every path that a wall blocks, 0 for the others."""
     fractions = np.arange(_BETWEEN) / _BETWEEN
     segments = paths[:, :-1, None] + fractions[:, None] * (paths[:, 1:] - paths[:, :-1])[:, :, None]
     free = layout.is_free(segments.reshape(len(paths), -1, 2), radius=_CLEARANCE)
@@ -72,22 +73,22 @@ def _first_step_error(
     return float(np.sqrt(np.nanmean(differences**2)))
 
 
-# With a discount of 0.997 these are the decisions at least 462 steps before a time limit.
+# With a discount of 0.997, decisions at least 462 steps before a time limit are counted.
 _MOST_UNSEEN = 0.25
 
 
 @dataclass(frozen=True)
 class ValueCalibration:
-    """Every decision of a rollout that a critic valued, with what then happened.
+    """Every decision of a rollout that a critic valued, with the return that followed.
 
-    A time limit hides what would have followed, and the critic cannot see it coming. A decision whose return is hidden
-    by more than a quarter, counted in weights of the discounted sum, says little about the critic: it is kept but not
+    A time limit hides what would have followed, and the critic cannot foresee it. If more than a quarter of a return,
+    by the weights of the discounted sum, is hidden, the decision says little about the critic: it is kept but not
     ``counted``. Decisions of episodes that terminated always count.
 
     Attributes:
         values: The critic's value of the chosen plan.
         returns: The discounted return that followed, as the critic's target defines it.
-        counted: Whether enough of the return was seen.
+        counted: Whether enough of the return was observed.
     """
 
     values: Float64[np.ndarray, " decision"]
@@ -99,10 +100,10 @@ class ValueCalibration:
         """Compares all decisions of a rollout.
 
         Args:
-            rollout: Episodes, whole ones.
+            rollout: Complete episodes.
 
         Returns:
-            The comparison; None where no critic valued anything.
+            The comparison; None without a critic.
         """
         if rollout.values is None or rollout.value_target is None:
             return None
@@ -114,7 +115,7 @@ class ValueCalibration:
 
     @property
     def correlation(self) -> float | None:
-        """Pearson's correlation over the counted decisions; None where either side does not vary."""
+        """Pearson's correlation over the counted decisions; None if values or returns do not vary."""
         values, returns = self.values[self.counted], self.returns[self.counted]
         if len(values) < 2 or np.ptp(values) == 0 or np.ptp(returns) == 0:
             return None
@@ -122,7 +123,7 @@ class ValueCalibration:
 
     @property
     def bias(self) -> float | None:
-        """Mean of value minus return over the counted decisions; positive for a critic that hopes too much."""
+        """Mean of value minus return over the counted decisions; positive for a critic that is too optimistic."""
         if not self.counted.any():
             return None
         return float((self.values - self.returns)[self.counted].mean())
@@ -134,7 +135,7 @@ def discounted_returns(
     terminated: Bool[np.ndarray, " env"],
     target: ReturnTarget,
 ) -> Float64[np.ndarray, "env step"]:
-    """Returns what followed each step until the end of its episode, discounted from there; NaN after the end.
+    """Returns the discounted return from each step to the end of its episode; NaN after the end.
 
     Args:
         rewards: Reward of each step.

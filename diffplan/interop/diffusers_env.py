@@ -9,15 +9,15 @@ from diffplan.interop.trajectory_format import TrajectoryFormat
 
 
 class DiffusersEnv:
-    """What ``ValueGuidedRLPipeline`` asks of its environment, and nothing else: moments and two shapes.
+    """Gives ``ValueGuidedRLPipeline`` all it asks of its environment: means, deviations and two shapes.
 
-    That pipeline takes the mean and deviation of whatever ``get_dataset`` returns, over all columns together. Here it
-    is given objects whose mean and deviation are those of each column, so it normalises as the model was trained, and
-    holds no data set in memory. The clipping of a ``limits`` normaliser is lost.
+    That pipeline takes the mean and deviation of whatever ``get_dataset`` returns, over all columns together. This
+    class returns objects whose mean and deviation are those of each column. So the pipeline normalises as the model was
+    trained, and no data set is held in memory. The clipping of a ``limits`` normaliser is lost.
 
     Args:
         trajectory: The exported trajectory format.
-        env: The environment that plans are made for; whatever else is asked goes there. None: only planning is done.
+        env: The environment that plans are made for. Other attributes are taken from it. None is enough to plan.
     """
 
     def __init__(self, trajectory: TrajectoryFormat, env: Any = None) -> None:
@@ -48,7 +48,7 @@ class DiffusersEnv:
         return cls(TrajectoryFormat.from_pretrained(folder, subfolder="trajectory"), env)
 
     def get_dataset(self) -> dict[str, Any]:
-        """Returns the moments in the place of data."""
+        """Returns means and deviations in place of data."""
         return self._dataset
 
     def __getattr__(self, name: str) -> Any:
@@ -58,7 +58,7 @@ class DiffusersEnv:
 
 
 class _Moments:
-    """An array's mean and deviation without the array."""
+    """Mean and deviation of an array that is not kept."""
 
     def __init__(self, mean: np.ndarray, deviation: np.ndarray) -> None:
         self._mean, self._deviation = mean, deviation

@@ -1,9 +1,8 @@
-"""Our networks as diffusers' models and back; a network and its other form can share one set of weights."""
+"""Converts our networks to diffusers' models and back. Both forms can share one set of weights."""
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import Any, Literal
 
 import torch
 from diffusers import ConfigMixin, ModelMixin, UNet1DModel
@@ -20,7 +19,9 @@ from diffplan.method.network.temporal_unet import TemporalUnet
 from diffplan.method.network.value_unet import ValueUnet
 from diffplan.method.shapes import Features, Timesteps
 
-# ``UNet1DModel`` has these built in, wherever it is not the embedding or the output block.
+Kind = Literal["denoiser", "critic"]
+
+# ``UNet1DModel`` has this width built in, except in the embedding and the output block.
 _KERNEL_SIZE = 5
 _UNET = {
     "extra_in_channels": 0,
@@ -35,8 +36,9 @@ _UNET = {
 _DENOISER = {"mid_block_type": "MidResTemporalBlock1D", "out_block_type": "OutConv1DBlock"}
 _CRITIC = {"mid_block_type": "ValueFunctionMidBlock1D", "out_block_type": "ValueFunction"}
 
-# Of every model in use: what our form of it was made of, and that form.
-_FORMS: WeakKeyDictionary[nn.Module, tuple[dict[str, Any], list[nn.Parameter], Any]] = WeakKeyDictionary()
+# Attribute of a model that holds what our form of it was made of, and that form. It is not a submodule, so the model is
+# saved without it.
+_FORM = "_diffplan_form"
 _DEFAULTS = inspect.signature(UNet1DModel.__init__).parameters
 
 
@@ -102,7 +104,7 @@ def denoiser_model(network: AbstractBackbone, horizon: int) -> UNet1DModel | Den
         horizon: Rows of a plan, for the record.
 
     Raises:
-        CheckpointError: it is a network that this cannot be said of.
+        CheckpointError: the network is of another class than ``TemporalUnet``.
     """
     if not isinstance(network, TemporalUnet):
         raise CheckpointError(f"a {type(network).__name__} cannot be exported; only temporal_unet can.")
@@ -150,7 +152,7 @@ def critic_model(network: ValueUnet, offset: Tensor, scale: Tensor) -> UNet1DMod
 
 
 def why_no_unet(network: TemporalUnet | ValueUnet) -> str | None:
-    """Says what about a network ``UNet1DModel`` cannot express; None where it can."""
+    """Returns what ``UNet1DModel`` cannot express of a network; None if it can express it."""
     if isinstance(network, TemporalUnet):
         settings = denoiser_settings(network.state_dict())
         if settings["attention"]:
@@ -169,7 +171,7 @@ def why_no_unet(network: TemporalUnet | ValueUnet) -> str | None:
 
 
 def backbone_of(model: ModelMixin) -> TemporalUnet:
-    """Returns our form of a denoiser, on the model's own weights: nothing is copied.
+    """Returns our form of a denoiser. It uses the model's own weights; nothing is copied.
 
     Raises:
         CheckpointError: it is configured in a way that our network does not compute.
@@ -177,13 +179,13 @@ def backbone_of(model: ModelMixin) -> TemporalUnet:
     if isinstance(model, DenoiserModel):
         return model.network
     _check_class(model, "denoiser")
-    check_denoiser_config(model.config)
+    check_config(model.config, "denoiser")
     weights = _ours(model, denoiser_layers(len(model.config.down_block_types)))
     return _sharing(TemporalUnet, denoiser_settings(weights), weights, model)
 
 
 def critic_backbone_of(model: ModelMixin, horizon: int) -> ValueUnet:
-    """Returns our form of a critic, on the model's own weights: nothing is copied.
+    """Returns our form of a critic. It uses the model's own weights; nothing is copied.
 
     Args:
         model: The critic.
@@ -196,7 +198,7 @@ def critic_backbone_of(model: ModelMixin, horizon: int) -> ValueUnet:
         model.network.check_horizon(horizon)
         return model.network
     _check_class(model, "critic")
-    check_critic_config(model.config)
+    check_config(model.config, "critic")
     weights = _ours(model, critic_layers(len(model.config.down_block_types)))
     try:
         return _sharing(ValueUnet, critic_settings(weights, horizon), weights, model)
@@ -206,31 +208,20 @@ def critic_backbone_of(model: ModelMixin, horizon: int) -> ValueUnet:
         ) from None
 
 
-def check_denoiser_config(config: Mapping[str, Any]) -> None:
-    """Refuses a ``UNet1DModel`` that computes something else than our denoiser does.
+def check_config(config: Mapping[str, Any], what: Kind) -> None:
+    """Refuses a ``UNet1DModel`` that does not compute what our network of a kind does.
 
     Raises:
         CheckpointError: naming the setting.
     """
-    _check_config(config, {**_UNET, **_DENOISER}, "DownResnetBlock1D", "UpResnetBlock1D", "denoiser")
-
-
-def check_critic_config(config: Mapping[str, Any]) -> None:
-    """Refuses a ``UNet1DModel`` that computes something else than our critic does.
-
-    Raises:
-        CheckpointError: naming the setting.
-    """
-    _check_config(config, {**_UNET, **_CRITIC, "downsample_each_block": True}, "DownResnetBlock1D", None, "critic")
-
-
-def _check_config(config: Mapping[str, Any], wanted: dict[str, Any], down: str, up: str | None, what: str) -> None:
+    wanted = {**_UNET, **_DENOISER} if what == "denoiser" else {**_UNET, **_CRITIC, "downsample_each_block": True}
     for key, value in wanted.items():
-        # Old files leave out some of the settings, which then have diffusers' defaults.
+        # Old files lack some settings, which then have diffusers' defaults.
         given = config.get(key, _DEFAULTS[key].default)
         if given != value:
             raise CheckpointError(f"the {what} has {key}={given!r}, but it must be {value!r} here.")
-    for key, block in (("down_block_types", down), ("up_block_types", up)):
+    blocks = (("down_block_types", "DownResnetBlock1D"), ("up_block_types", "UpResnetBlock1D"))
+    for key, block in blocks if what == "denoiser" else (blocks[0], ("up_block_types", None)):
         if foreign := set(config.get(key) or ()) - {block}:
             raise CheckpointError(f"the {what} has {key} with {min(foreign)!r}, which no network here has.")
 
@@ -248,12 +239,12 @@ def _ours(model: nn.Module, layers: list) -> dict[str, Tensor]:
 
 
 def _sharing(kind: type, settings: dict[str, Any], parameters: Mapping[str, Tensor], model: nn.Module) -> Any:
-    """Returns a network of ours on the model's parameters, themselves; the same one while these are the same."""
+    """Returns a network of ours that uses the model's parameters; the same network as long as these do not change."""
     own = list(model.parameters())
     network: Any
-    known_settings, known, network = _FORMS.get(model, (None, [], None))
+    known_settings, known, network = vars(model).get(_FORM, (None, [], None))
     if known_settings != settings or len(known) != len(own) or any(a is not b for a, b in zip(known, own, strict=True)):
-        # Its first weights are drawn for nothing; whoever seeded PyTorch is not to notice.
+        # The first weights are drawn and then replaced. That must not move PyTorch's random numbers.
         with torch.random.fork_rng(devices=[]):
             network = kind(**settings)
         shapes = {name: value.shape for name, value in network.state_dict().items()}
@@ -261,7 +252,7 @@ def _sharing(kind: type, settings: dict[str, Any], parameters: Mapping[str, Tens
             raise _ShapeError
         network.requires_grad_(own[0].requires_grad)
         network.load_state_dict(dict(parameters), assign=True)
-        _FORMS[model] = (settings, own, network)
+        vars(model)[_FORM] = (settings, own, network)
     return network.to(own[0].device).train(model.training)
 
 

@@ -1,4 +1,4 @@
-"""Writing an exported model: whole or not at all, and never over something else."""
+"""Writes an exported model as a folder, completely or not at all, and never over something else."""
 
 import shutil
 import tempfile
@@ -13,7 +13,7 @@ from diffplan.interop.trajectory_format import TrajectoryFormat
 from diffplan.method.critic import TrajectoryCritic, check_pair
 from diffplan.method.model import TrajectoryModel
 
-# Sums taken in another order, through some thirty layers in single precision.
+# Sums are taken in another order, through about thirty layers in single precision.
 _TOLERANCE = 1e-4
 
 
@@ -51,7 +51,7 @@ def exported_pipeline(
 
 
 def why_not_theirs(model: TrajectoryModel, critic: TrajectoryCritic | None) -> str | None:
-    """Says why ``ValueGuidedRLPipeline`` cannot plan with a model as it should; None where it can."""
+    """Returns why ``ValueGuidedRLPipeline`` cannot plan with a model; None if it can."""
     if critic is None:
         return "it plans by the gradient of a value function, and this model has none"
     reasons = [why_no_unet(model.backbone), why_no_unet(critic.backbone)]  # type: ignore[arg-type]
@@ -59,7 +59,7 @@ def why_not_theirs(model: TrajectoryModel, critic: TrajectoryCritic | None) -> s
 
 
 def write_export(pipeline: DiffuserPipeline, card: str, folder: Path) -> None:
-    """Writes a pipeline's folder with its model card; an export that is there already is replaced.
+    """Writes a pipeline's folder with its model card. An earlier export in that place is replaced.
 
     Args:
         pipeline: What to write.
@@ -75,7 +75,7 @@ def write_export(pipeline: DiffuserPipeline, card: str, folder: Path) -> None:
     try:
         pipeline.save_pretrained(partial)
         (partial / "README.md").write_text(card)
-        # What is published is for all to read, unlike temporary folders and safetensors files.
+        # Temporary folders and safetensors files are private, but an export must be readable by everyone.
         for path in (partial, *partial.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
         if folder.exists():
@@ -91,10 +91,10 @@ def write_export(pipeline: DiffuserPipeline, card: str, folder: Path) -> None:
 
 
 def check_place(folder: Path) -> None:
-    """Refuses a place that holds something else than an export.
+    """Refuses a folder that holds something else than an export.
 
     Raises:
-        CheckpointError: it does.
+        CheckpointError: the folder holds something else.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return

@@ -1,4 +1,4 @@
-"""What each layer of the two networks is called here, in the original repository and in diffusers."""
+"""Names of each layer of the two networks: here, in the original repository and in diffusers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class LayerName:
     diffusers: str | None
 
     def under(self, ours: str, original: str, diffusers: str | None) -> "LayerName":
-        """The same layer inside a larger part."""
+        """Returns the same layer as part of a larger block."""
         inner = None if self.diffusers is None or diffusers is None else f"{diffusers}.{self.diffusers}"
         return LayerName(f"{ours}.{self.ours}", f"{original}.{self.original}", inner)
 
@@ -50,7 +50,7 @@ _ATTENTION = [
 
 
 def denoiser_layers(num_levels: int) -> list[LayerName]:
-    """Lists every layer a denoiser of so many levels may have; residual paths and attention are not in all."""
+    """Lists every layer that a denoiser with this number of levels can have; some lack residual paths or attention."""
     layers = list(_TIME)
     for level in range(num_levels):
         last = level == num_levels - 1
@@ -74,7 +74,7 @@ def denoiser_layers(num_levels: int) -> list[LayerName]:
 
 
 def critic_layers(num_levels: int) -> list[LayerName]:
-    """Lists every layer a critic of so many levels may have."""
+    """Lists every layer that a critic with this number of levels can have."""
     layers = list(_TIME)
     for level in range(num_levels):
         for block, number in (("first", 0), ("second", 1)):

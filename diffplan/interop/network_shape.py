@@ -1,4 +1,4 @@
-"""The sizes of a network, told from its weights alone."""
+"""Reads the sizes of a network from its weights."""
 
 import re
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from diffplan.method.network.value_unet import ValueUnet
 
 
 def denoiser_settings(weights: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Tells the constructor's arguments of a ``TemporalUnet`` from its weights.
+    """Returns the constructor's arguments of a ``TemporalUnet``, read from its weights.
 
     Args:
         weights: By our names.
 
     Raises:
-        CheckpointError: they are no denoiser's.
+        CheckpointError: they are not the weights of a denoiser.
     """
     _need(weights, "bottom.first.first.convolution.weight", "denoiser")
     dim = _need(weights, "time_embedding.layers.0.weight", "denoiser").shape[1]
@@ -34,14 +34,14 @@ def denoiser_settings(weights: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def critic_settings(weights: Mapping[str, Tensor], horizon: int) -> dict[str, Any]:
-    """Tells the constructor's arguments of a ``ValueUnet`` from its weights.
+    """Returns the constructor's arguments of a ``ValueUnet``, read from its weights.
 
     Args:
         weights: By our names.
-        horizon: Rows of the plans it judges; several horizons can have one width of the head.
+        horizon: Rows of the plans it judges. Weights do not tell it: several horizons have heads of the same width.
 
     Raises:
-        CheckpointError: they are no critic's.
+        CheckpointError: they are not the weights of a critic.
     """
     dim = _need(weights, "time_embedding.layers.0.weight", "critic").shape[1]
     count = _count(weights, "levels")
@@ -61,7 +61,7 @@ def rebuild_denoiser(weights: Mapping[str, Tensor]) -> TemporalUnet:
     """Builds the denoiser that holds the given weights.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: no denoiser has such weights.
     """
     return _fill(TemporalUnet, denoiser_settings(weights), weights, "denoiser")
 
@@ -74,7 +74,7 @@ def rebuild_critic(weights: Mapping[str, Tensor], horizon: int) -> ValueUnet:
         horizon: Rows of the plans it judges.
 
     Raises:
-        CheckpointError: there is none for this horizon.
+        CheckpointError: no critic of this horizon has such weights.
     """
     return _fill(ValueUnet, critic_settings(weights, horizon), weights, f"critic of {horizon} rows")
 

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 
 from diffplan.errors import CheckpointError
-from diffplan.interop.diffusers_folder import read_diffusers
+from diffplan.interop.imported_weights import read_diffusers
 from diffplan.interop.network_shape import rebuild_critic, rebuild_denoiser
 
 

@@ -1,7 +1,6 @@
 import yaml
 
-from diffplan.interop.model_card import model_card
-from diffplan.interop.training_recipe import TrainingRecipe
+from diffplan.interop.model_card import TrainingRecipe, model_card
 from diffplan.interop.trajectory_format import TrajectoryFormat
 from diffplan.run.result import Result
 from tests.interop.conftest import HORIZON

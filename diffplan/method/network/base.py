@@ -1,4 +1,4 @@
-"""What a denoising network is to the rest of the house."""
+"""The interface of a denoising network."""
 
 from abc import ABC, abstractmethod
 
@@ -8,15 +8,15 @@ from diffplan.method.shapes import Timesteps, Trajectories
 
 
 class AbstractBackbone(nn.Module, ABC):
-    """A network that maps noisy trajectories and diffusion timesteps to its prediction, shape for shape."""
+    """Maps noisy trajectories and diffusion timesteps to a prediction of the same shape."""
 
     @abstractmethod
     def forward(self, trajectories: Trajectories, timesteps: Timesteps) -> Trajectories:
-        """Predicts clean trajectories, noise or velocity, whichever the scheduler's ``prediction_type`` says.
+        """Predicts clean trajectories, noise or velocity, as the scheduler's ``prediction_type`` says.
 
         Args:
             trajectories: Noisy normalised trajectories.
-            timesteps: Diffusion timesteps, one a sample, or a single one for the whole batch.
+            timesteps: Diffusion timesteps, one per trajectory, or a single one for the whole batch.
         """
 
     @abstractmethod

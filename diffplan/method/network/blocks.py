@@ -56,7 +56,7 @@ class TimeEmbedding(nn.Module):
         self.layers = nn.Sequential(nn.Linear(dim, 4 * dim), nn.Mish(), nn.Linear(4 * dim, dim))
 
     def forward(self, timesteps: Timesteps) -> Embedding:
-        """Returns one row a timestep; a single timestep gives a single row that broadcasts over the batch."""
+        """Returns one row per timestep. The row of a single timestep broadcasts over the batch."""
         angles = rearrange(timesteps, "batch -> batch 1") * self.frequencies
         return self.layers(torch.cat([angles.sin(), angles.cos()], dim=-1))
 
@@ -88,12 +88,12 @@ class ResidualTemporalBlock(nn.Module):
 
 
 class TemporalAttention(nn.Module):
-    """Residual linear attention over plan rows: cost grows with the horizon, not with its square.
+    """Residual linear attention over plan rows, whose cost grows with the horizon and not with its square.
 
     Args:
         channels: Features in and out.
         num_heads: Attention heads.
-        head_dim: Features a head.
+        head_dim: Features of each head.
 
     Reference: Diffuser, released code (``Residual(PreNorm(LinearAttention))``, HalfCheetah models); linear
         attention of Shen et al. 2021. Queries are scaled, not soft-maxed, as in the released code.

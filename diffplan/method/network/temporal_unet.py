@@ -14,7 +14,8 @@ from diffplan.method.shapes import Embedding, Features, Timesteps, Trajectories
 class TemporalUnet(AbstractBackbone):
     """Diffuser's denoiser: a U-Net of residual convolutions over the rows of a plan.
 
-    Being convolutional it takes any horizon divisible by ``2 ** (levels - 1)``, another at planning than in training.
+    A convolutional network takes any horizon divisible by ``2 ** (levels - 1)``, so the horizon of planning may differ
+    from that of training.
 
     Args:
         transition_dim: Columns of a plan row.
@@ -56,7 +57,7 @@ class TemporalUnet(AbstractBackbone):
         self.middle_first = ResidualTemporalBlock(widths[-1], widths[-1], dim, kernel_size)
         self.middle_attention = TemporalAttention(widths[-1]) if attention else nn.Identity()
         self.middle_second = ResidualTemporalBlock(widths[-1], widths[-1], dim, kernel_size)
-        # As in the original, the first level's skip is never used: the up path pops one skip fewer than there are.
+        # As in the released code, the skip of the first level is not used: there is one skip more than up levels.
         self.ups = nn.ModuleList(
             _Level(
                 2 * wide,
@@ -71,7 +72,6 @@ class TemporalUnet(AbstractBackbone):
         self.head = nn.Sequential(ConvolutionBlock(dim, dim, kernel_size), nn.Conv1d(dim, transition_dim, 1))
 
     def forward(self, trajectories: Trajectories, timesteps: Timesteps) -> Trajectories:
-        """Predicts shape for shape; see the base class."""
         embedding = self.time_embedding(timesteps)
         features = rearrange(trajectories, "batch row column -> batch column row")
         skips = []
@@ -93,7 +93,6 @@ class TemporalUnet(AbstractBackbone):
         return (level for level in levels if isinstance(level, _Level))
 
     def check_horizon(self, horizon: int) -> None:
-        """Refuses horizons that cannot be halved once for each level but the last."""
         unit = 2**self.num_halvings
         if horizon < unit or horizon % unit:
             below = max(horizon // unit, 1) * unit
@@ -122,5 +121,5 @@ class _Level(nn.Module):
         self.resample = resample
 
     def blocks(self, features: torch.Tensor, embedding: Embedding) -> Features:
-        """Everything at this level's resolution."""
+        """Applies the layers that keep this level's resolution."""
         return self.attention(self.second(self.first(features, embedding), embedding))

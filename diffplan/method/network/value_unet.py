@@ -12,16 +12,16 @@ from diffplan.method.shapes import Timesteps, Trajectories
 
 
 class ValueUnet(nn.Module):
-    """Diffuser's critic: the down path of the U-Net, halved at every level, then a two-layer head on what is left.
+    """Diffuser's critic: the down path of the U-Net, then a two-layer head on the rows that are left.
 
-    The head ties the network to one horizon.
+    Every level halves the number of rows. The size of the head depends on the horizon, so a critic has one horizon.
 
     Args:
         transition_dim: Columns of a plan row.
         horizon: Plan rows.
         dim: Base width; also the width of the timestep embedding. Divisible by 8.
-        dim_multipliers: Width of each level in units of ``dim``. The last level's width must be divisible by 64,
-            so that the head still has two channels a normalisation group.
+        dim_multipliers: Width of each level in units of ``dim``. The last width must be divisible by 64, so that the
+            last block still has two channels in each normalisation group.
         kernel_size: Width of the residual convolutions in plan rows.
 
     Raises:
@@ -62,11 +62,11 @@ class ValueUnet(nn.Module):
         self.head = nn.Sequential(nn.Linear(features + dim, features // 2), nn.Mish(), nn.Linear(features // 2, 1))
 
     def forward(self, trajectories: Trajectories, timesteps: Timesteps) -> Float[Tensor, " batch"]:
-        """Predicts the return-to-go of the first row, one number a trajectory.
+        """Predicts the return-to-go of the first row, one number per trajectory.
 
         Args:
             trajectories: Noisy normalised trajectories of the network's horizon.
-            timesteps: Diffusion timesteps, one a sample, or a single one for the whole batch.
+            timesteps: Diffusion timesteps, one per trajectory, or a single one for the whole batch.
         """
         embedding = self.time_embedding(timesteps)
         features = rearrange(trajectories, "batch row column -> batch column row")
@@ -79,7 +79,7 @@ class ValueUnet(nn.Module):
         return rearrange(self.head(head_input), "batch 1 -> batch")
 
     def check_horizon(self, horizon: int) -> None:
-        """Refuses every horizon but its own.
+        """Refuses every horizon but the one the network was built for.
 
         Raises:
             HorizonError: naming both.
@@ -89,7 +89,7 @@ class ValueUnet(nn.Module):
 
 
 class _Level(nn.Module):
-    """Two residual blocks, then half the rows."""
+    """Two residual blocks, then a convolution that halves the rows."""
 
     def __init__(self, in_channels: int, out_channels: int, embedding_dim: int, kernel_size: int) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ def _halving(channels: int) -> nn.Conv1d:
 
 
 def _rows_left(horizon: int, num_halvings: int) -> int:
-    """Rows after so many convolutions of stride 2 with padding: each rounds up."""
+    """Returns the rows after some convolutions of stride 2 with padding; each rounds up."""
     for _ in range(num_halvings):
         horizon = (horizon + 1) // 2
     return horizon

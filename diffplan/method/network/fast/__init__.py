@@ -1,1 +1,1 @@
-"""Networks equal to the trained ones that need fewer multiplications for short plans."""
+"""Networks that compute the same as trained ones, with fewer multiplications for short plans."""

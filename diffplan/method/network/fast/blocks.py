@@ -25,7 +25,7 @@ class FrozenNormalization(nn.Module):
     Args:
         normalization: The trained layer, with gains and shifts.
         bias: The bias of the convolution before it.
-        length: Rows it will be given.
+        length: Rows of its input.
     """
 
     bias: Tensor
@@ -58,7 +58,7 @@ class FrozenNormalization(nn.Module):
             self.register_buffer(name, buffer.contiguous(), persistent=False)
 
     def forward(self, rows: Rows) -> Rows:
-        """Takes what the convolution gives before its bias; without gradients the result takes its place in memory."""
+        """Takes the convolution's result without bias. Without gradients it is overwritten with the layer's result."""
         if torch.is_grad_enabled() and rows.requires_grad:
             return _NormalizedMish.apply(rows, self)
         rows.add_(self.center(rows))
@@ -69,7 +69,7 @@ class FrozenNormalization(nn.Module):
         return negative.addcdiv_(negative, half, value=-2)
 
     def center(self, rows: Rows) -> Float[Tensor, "batch channel"]:
-        """Returns what is to be added so that every group's mean, the bias included, is zero."""
+        """Returns what must be added so that every group's mean is zero; the bias is included."""
         mean = torch.addmm(self.mean_bias, rows.sum(0), self.mean_of)
         return torch.addmm(self.bias, mean, self.negative_spread)
 
@@ -116,8 +116,8 @@ class FrozenAttention(nn.Module):
 
     Args:
         attention: The trained layer.
-        length: Rows it will be given.
-        batch: Trajectories it will be given at a time; nothing here depends on it.
+        length: Rows of its input.
+        batch: Number of trajectories in a call. It is not used.
     """
 
     def __init__(self, attention: TemporalAttention, length: int, batch: int) -> None:
@@ -149,8 +149,8 @@ class FrozenConvolutionBlock(nn.Module):
 
     Args:
         block: The trained block.
-        length: Rows it will be given.
-        batch: Trajectories it will be given at a time, about; changes speed alone.
+        length: Rows of its input.
+        batch: Approximate number of trajectories in a call. It affects only the speed.
     """
 
     def __init__(self, block: ConvolutionBlock, length: int, batch: int) -> None:
@@ -167,7 +167,7 @@ class FrozenConvolutionBlock(nn.Module):
         return rearrange(rows, "row batch channel -> batch channel row")
 
     def rows(self, rows: Float[Tensor, "row batch in_channels"]) -> Float[Tensor, "row batch out_channels"]:
-        """The same on rows."""
+        """Applies the block to rows."""
         return self.normalization(self.convolution.rows(rows))
 
 
@@ -176,8 +176,8 @@ class FrozenResidualBlock(nn.Module):
 
     Args:
         block: The trained block.
-        length: Rows it will be given.
-        batch: Trajectories it will be given at a time, about; changes speed alone.
+        length: Rows of its input.
+        batch: Approximate number of trajectories in a call. It affects only the speed.
     """
 
     def __init__(self, block: ResidualTemporalBlock, length: int, batch: int) -> None:
@@ -191,7 +191,7 @@ class FrozenResidualBlock(nn.Module):
         self, features: Float[Tensor, "batch in_channels horizon"], embedding: Embedding
     ) -> Float[Tensor, "batch out_channels horizon"]:
         """Keeps batch and length."""
-        # One copy here where memory is not in rows first yet, rather than one a convolution.
+        # One copy here if memory is not in rows first yet, instead of one in each convolution.
         rows = rearrange(features, "batch channel row -> row batch channel").contiguous()
         time = rearrange(self.time(embedding), "batch channel 1 -> batch channel")
         result = self.second.rows(self.first.rows(rows) + time)

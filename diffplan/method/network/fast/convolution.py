@@ -33,7 +33,7 @@ class RowTap:
 
 
 def output_length(convolution: Convolution, length: int) -> int:
-    """Returns how many rows come out where ``length`` go in."""
+    """Returns the number of output rows for ``length`` input rows."""
     stride, padding, dilation = _settings(convolution)
     reach = dilation * (convolution.kernel_size[0] - 1)
     if isinstance(convolution, nn.ConvTranspose1d):
@@ -42,7 +42,7 @@ def output_length(convolution: Convolution, length: int) -> int:
 
 
 def row_taps(convolution: Convolution, length: int) -> list[RowTap]:
-    """Lists the taps that touch at least one row; what falls on the padding is left out.
+    """Lists the taps that touch at least one row. Products with padding are left out.
 
     Args:
         convolution: One group, padded with zeros.
@@ -154,17 +154,17 @@ WEIGHT_COST = 16
 class FrozenConvolution(nn.Module):
     """Equals a trained convolution at one length, in fewer multiplications, for input gradients only.
 
-    The weights are constant, so what depends on them alone is computed once. Two forms, the cheaper is taken by a
-    count of multiply-adds and weights for the expected batch (see ``_cost``):
+    The weights are constant, so what depends on them alone is computed once. There are two forms. The cheaper one is
+    chosen by counting multiply-adds and weights for the expected batch:
 
-    - taps: one matrix product a tap, over exactly those rows it touches; nothing is multiplied by padding.
+    - taps: one matrix product for each tap, over the rows it touches. Nothing is multiplied by padding.
     - products: the convolution as few products of mixed rows with mixed weights (see ``RowProducts``); for a kernel
       of 5 and four rows 8 products instead of 20.
 
     Args:
         convolution: The trained layer: one group, padded with zeros.
-        length: Rows it will be given.
-        batch: Trajectories it will be given at a time, about; changes speed alone.
+        length: Rows of its input.
+        batch: Approximate number of trajectories in a call. It affects only the speed.
     """
 
     weights: Tensor
@@ -194,7 +194,7 @@ class FrozenConvolution(nn.Module):
     def forward(
         self, features: Float[Tensor, "batch in_channels horizon"]
     ) -> Float[Tensor, "batch out_channels new_horizon"]:
-        """Keeps the layer's own order of axes; memory is in rows first."""
+        """Takes and gives the layer's usual order of axes; the memory of the result has rows first."""
         rows = self.rows(rearrange(features, "batch channel row -> row batch channel"))
         rows = rows if self.bias is None else rows + self.bias
         return rearrange(rows, "row batch channel -> batch channel row")
@@ -217,14 +217,14 @@ class FrozenConvolution(nn.Module):
 
 
 def _mix(matrix: Tensor, rows: Tensor) -> Tensor:
-    """Applies a matrix along the first axis; one row into one row is no change."""
+    """Applies a matrix along the first axis; a 1 x 1 matrix changes nothing."""
     if matrix.numel() == 1:
         return rows
     return (matrix @ rows.reshape(len(rows), -1)).unflatten(1, rows.shape[1:])
 
 
 def _cheaper_products(convolution: Convolution, taps: list[RowTap], length: int, batch: int) -> RowProducts | None:
-    """Returns the form as products where there is one and it costs clearly less than going tap by tap."""
+    """Returns the form as products, or None if there is none or it does not cost clearly less than the form as taps."""
     (kernel_size,) = convolution.kernel_size
     keeps_length = convolution.stride == (1,) and convolution.padding == (kernel_size // 2,)
     if isinstance(convolution, nn.ConvTranspose1d) or not keeps_length or convolution.dilation != (1,):
@@ -241,7 +241,7 @@ def _cheaper_products(convolution: Convolution, taps: list[RowTap], length: int,
 
 
 class _TapProducts(torch.autograd.Function):
-    """Adds up one product a tap; the gradient with respect to the rows is the same with everything turned round."""
+    """Adds up one product per tap. The gradient with respect to the rows is the same sum with transposed weights."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, weights: Tensor, taps: list[RowTap], length: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Trained networks made cheap to plan with: the same numbers for fewer multiplications."""
+"""Fast networks: equal to trained ones, with fewer multiplications."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -44,14 +44,14 @@ class FastNetworks:
 def for_planning(network: Network, horizon: int, batch: int = 64) -> Network:
     """Returns a network equal to a trained one, up to rounding, that is cheaper to evaluate and differentiate.
 
-    It holds for one horizon, has constant weights, gives gradients of its input alone and has no state to save; the
-    given network stays as it is. Layers are exchanged for equal ones by their exact type; a layer of any other type,
-    or one that is called with several lengths, is kept.
+    The result works for one horizon. Its weights are constant, so it has gradients of its input alone and no state to
+    save. The given network is not changed. Layers are exchanged for equal ones by their exact type. A layer of another
+    type, or one that is called with several lengths, is kept.
 
     Args:
         network: The trained network, on the device it will plan on.
         horizon: Rows of the plans.
-        batch: Trajectories a call will hold, about (candidates x environments); changes speed alone.
+        batch: Approximate number of trajectories in a call (candidates x environments). It affects only the speed.
 
     Raises:
         HorizonError: the network cannot take the horizon.
@@ -67,7 +67,7 @@ def for_planning(network: Network, horizon: int, batch: int = 64) -> Network:
 
 
 def _lengths(network: nn.Module, horizon: int) -> dict[nn.Module, set[int]]:
-    """Notes with how many rows each layer is called."""
+    """Finds out with how many rows each layer is called."""
     lengths: dict[nn.Module, set[int]] = {}
 
     def note(layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
@@ -77,7 +77,7 @@ def _lengths(network: nn.Module, horizon: int) -> dict[nn.Module, set[int]]:
     parameter = next(network.parameters())
     transition_dim = cast(int, network.transition_dim)
     with torch.no_grad():
-        # Two of them, for PyTorch refuses to normalise a single value a group.
+        # Two trajectories, because PyTorch refuses to normalise groups of a single value.
         trajectories = parameter.new_zeros(2, horizon, transition_dim)
         timesteps = torch.zeros(1, dtype=torch.long, device=parameter.device)
         network(trajectories, timesteps)
@@ -87,7 +87,7 @@ def _lengths(network: nn.Module, horizon: int) -> dict[nn.Module, set[int]]:
 
 
 def _exchangeable(parent: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]]:
-    """Yields the outermost layers that have a cheaper equal."""
+    """Yields the outermost layers that can be exchanged for a cheaper equal."""
     for name, child in parent.named_children():
         if type(child) in FROZEN and _is_plain(child):
             yield parent, name, child
@@ -96,7 +96,7 @@ def _exchangeable(parent: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module
 
 
 def _is_plain(layer: nn.Module) -> bool:
-    """Whether every convolution within has one group and pads with a given number of zeros."""
+    """Whether every convolution in a layer has one group and pads with a given number of zeros."""
     convolutions = [part for part in layer.modules() if isinstance(part, nn.Conv1d | nn.ConvTranspose1d)]
     return all(
         part.groups == 1 and part.padding_mode == "zeros" and not isinstance(part.padding, str) for part in convolutions

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from diffplan.errors import CheckpointError
-from diffplan.interop.training_recipe import TrainingRecipe
+from diffplan.interop.model_card import TrainingRecipe
 from tests.interop.test_model_card import scored
 
 
