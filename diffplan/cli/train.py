@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def train(config: DictConfig) -> dict[str, float]:
-    """Trains critic and denoiser and evaluates them; the same command continues a run that was interrupted.
+    """Trains critic and denoiser and evaluates them. If interrupted, rerun the same command to resume.
 
     Args:
         config: Composed from ``conf/train.yaml``.
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def is_finished(config: DictConfig) -> bool:
-    """Whether the run of a config has been trained to its last step and played all its episodes: it is only shown."""
+    """Whether the run of a config has been trained to its last step and has played all its episodes."""
     from diffplan.run.folder import RunDir
     from diffplan.training.stages import last_step
 
@@ -92,7 +92,7 @@ def _groups(config: DictConfig) -> dict[str, Any]:
 
 
 def _show(run_dir: "RunDir", config: DictConfig, loggers: list["AbstractRunLogger"]) -> None:
-    """Prints the scores and where to look further."""
+    """Prints the scores, and where pages and logs are."""
     from diffplan.report.run_page import write_run_page
     from diffplan.report.run_summary import print_scores
 

@@ -17,7 +17,7 @@ Padding = Literal["none", "zero", "edge"]
 
 
 class WindowIndex:
-    """Every place in a flat data set where a training window may begin.
+    """Lists every row of a flat data set at which a training window may begin.
 
     ::
 
@@ -30,13 +30,13 @@ class WindowIndex:
         lengths: Episode lengths in file order.
         horizon: Rows of a window.
         stride: Environment steps between two rows of a window.
-        padding: "none" keeps windows inside their episode; otherwise every row of an episode starts a window and the
-            rows past the end are padded ("zero": a raw zero, as the original; "edge": the last row again).
+        padding: "none" keeps windows inside their episode. With "zero" and "edge" every row of an episode starts a
+            window, and rows past the end are padded with a raw zero (as the original does) or with the last row.
         max_path_length: With ``drop_last_window``, the original's bound on starts in padded episodes.
         drop_last_window: Leaves out the last admissible window of every episode, as the original does.
 
     Raises:
-        ConfigError: for an impossible horizon or stride.
+        ConfigError: the horizon or the stride is below 1, or the padding is unknown.
         DataError: no episode is long enough.
 
     Reference: Diffuser, released code ``SequenceDataset.make_indices``.

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 
 class ExponentialMovingAverage(nn.Module):
-    """A second copy of a network whose weights follow the first's slowly; planning uses this one.
+    """A copy of a network whose weights follow the trained weights slowly; planning uses the copy.
 
-    It is a plain submodule: checkpoints hold it beside the live weights, and nothing is ever swapped, so no callback
-    can see the wrong weights.
+    The copy is a plain submodule, so checkpoints hold it beside the live weights. Weights are never swapped, so no
+    callback can see the wrong ones.
 
     Args:
         network: The live network.
@@ -32,7 +32,7 @@ class ExponentialMovingAverage(nn.Module):
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
-        """Follows the live network after optimiser step ``step`` (the first is 0)."""
+        """Moves the average towards the live network after optimiser step ``step`` (the first step is 0)."""
         if step % self.update_every:
             return
         average: list[Tensor] = list(self.average.parameters())
@@ -40,5 +40,5 @@ class ExponentialMovingAverage(nn.Module):
         torch._foreach_lerp_(average, live, 1.0 if step < self.start_step else 1.0 - self.decay)
 
     def train(self, mode: bool = True) -> "ExponentialMovingAverage":
-        """The average is only ever evaluated."""
+        """Stays in evaluation mode."""
         return super().train(False)

@@ -1,4 +1,4 @@
-"""How raw units become the units a network sees, column by column."""
+"""Maps raw units to the units that a network sees, column by column."""
 
 from abc import ABC, abstractmethod
 
@@ -11,7 +11,7 @@ ALL_COLUMNS = slice(None)
 
 
 class AbstractNormalizer(nn.Module, ABC):
-    """An affine map per transition column; its statistics are buffers, so checkpoints carry them.
+    """An affine map for each column of a plan row. The statistics are buffers, so checkpoints hold them.
 
     Args:
         transition_dim: Columns of a plan row.
@@ -27,7 +27,7 @@ class AbstractNormalizer(nn.Module, ABC):
 
     @abstractmethod
     def fit(self, transitions: Float32[np.ndarray, "rows transition"]) -> None:
-        """Takes the statistics from valid (unpadded) raw rows. A constant column keeps its unit."""
+        """Computes the statistics of raw rows without padding. A constant column keeps its unit."""
 
     def normalize(
         self, values: Float[Tensor, "*rows columns"], columns: slice = ALL_COLUMNS
@@ -56,7 +56,7 @@ class GaussianNormalizer(AbstractNormalizer):
     """
 
     def fit(self, transitions: Float32[np.ndarray, "rows transition"]) -> None:
-        """Takes mean and deviation, summed in double precision."""
+        """Computes mean and deviation in double precision."""
         self.set_statistics(transitions.mean(axis=0, dtype=np.float64), transitions.std(axis=0, dtype=np.float64))
 
 
@@ -69,7 +69,7 @@ class LimitsNormalizer(AbstractNormalizer):
     """
 
     def fit(self, transitions: Float32[np.ndarray, "rows transition"]) -> None:
-        """Takes each column's minimum and maximum."""
+        """Finds each column's minimum and maximum."""
         low = transitions.min(axis=0).astype(np.float64)
         high = transitions.max(axis=0).astype(np.float64)
         self.set_statistics((high + low) / 2, (high - low) / 2)

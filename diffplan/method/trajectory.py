@@ -1,4 +1,4 @@
-"""The one owner of the transition layout ``[action | observation]``."""
+"""How a plan is laid out in columns, and a batch of training windows."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TransitionLayout:
-    """Which columns of one plan row are the action and which the observation.
+    """Says which columns of a plan row are the action and which are the observation: ``[action | observation]``.
 
     ``action_dim`` is 0 for a model that plans observations only.
     """
@@ -48,8 +48,8 @@ class TrajectoryBatch:
     Attributes:
         trajectories: Normalised windows.
         valid: False where a row lies past the end of its episode and was padded.
-        number: How many batches came before this one since training began, over all processes the same. The noise
-            of a training step is a function of the run's seed and this number, so a resumed run draws the same.
+        number: How many batches came before this one since training began; the same on all processes. The noise of a
+            training step depends on the run's seed and this number only, so a resumed run draws the same noise.
         returns: Return-to-go of each window's first row; None where no critic is trained.
     """
 

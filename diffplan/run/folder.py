@@ -1,4 +1,4 @@
-"""The folder of one run: who is working in it, where to continue, and whether it is finished."""
+"""The folder of one run: its lock, its checkpoints and its result."""
 
 import logging
 from pathlib import Path
@@ -17,16 +17,16 @@ logger = logging.getLogger(__name__)
 
 
 class RunDir:
-    """A run's folder, held by one process at a time.
+    """A run's folder. One process at a time works in it.
 
     Args:
-        path: The folder; made where it is not there.
-        locks: Whether this process holds the folder for its run; of a run with several processes, the first one does.
+        path: The folder; ``with`` makes it if it does not exist.
+        locks: Whether this process locks the folder. Of a run with several processes, only the first one does.
 
-    A job that a cluster brings back waits up to two minutes for it.
+    A job that a cluster has put back into its queue waits up to two minutes for the lock.
 
     Raises:
-        LockedError: another process is working in it.
+        LockedError: another process is working in the folder.
     """
 
     def __init__(self, path: Path, locks: bool = True) -> None:
@@ -52,7 +52,7 @@ class RunDir:
 
     @staticmethod
     def _patience_seconds() -> float:
-        """A job that comes back may find its last process not quite gone, or its lock still known to a file server."""
+        """Returns how long to wait: the last process of a requeued job may still be ending."""
         if not SlurmJob.was_requeued():
             return 0.0
         logger.info("waiting up to %.0f s for the folder, should the requeued job's last process hold it", _PATIENCE)
@@ -60,18 +60,21 @@ class RunDir:
 
     @property
     def results_path(self) -> Path:
-        """Result of the finished run."""
+        """Place of the result of the finished run."""
         return self.path / "results.json"
 
     def checkpoint(self, name: str) -> Path:
-        """Where the newest checkpoint of a stage lies: ``last`` of the denoiser, ``critic``."""
+        """Returns the place of the newest checkpoint: ``last`` is the denoiser's, ``critic`` the critic's."""
         return self.path / "checkpoints" / f"{name}.ckpt"
 
     def check_resume(self, resume: bool) -> None:
-        """Refuses to touch a run that is not to be continued.
+        """Refuses a folder that holds a run already, unless that run is to be continued.
+
+        Args:
+            resume: Whether it is to be continued.
 
         Raises:
-            ConfigError: there is one.
+            ConfigError: the folder holds a run and ``resume`` is false.
         """
         if not resume and any(self.checkpoint(name).exists() for name in ("last", "critic")):
             raise ConfigError(
@@ -79,13 +82,13 @@ class RunDir:
             )
 
     def result(self) -> Result | None:
-        """The final result, where the run left it; a broken file counts as none."""
+        """Returns the final result; None if there is none, or a file that cannot be read."""
         try:
             return Result.parse(self.results_path.read_bytes())
         except (OSError, ResultError):
             return None
 
     def write(self, result: Result) -> None:
-        """Writes a result, whole or not at all: the final one as ``results.json``, others beside their pictures."""
+        """Writes a result atomically: the final one as ``results.json``, others into the folder ``evaluation``."""
         name = self.results_path if result.final else self.path / "evaluation" / f"results-step{result.step}.json"
         write_atomically(name, result.to_json().encode(), durable=True)

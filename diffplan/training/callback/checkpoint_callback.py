@@ -53,7 +53,7 @@ class CheckpointCallback(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Saves when it is time, or when the process was told to stop."""
+        """Saves at its steps, and when the process was told to stop."""
         step = trainer.global_step
         self._mid_accumulation = (batch_idx + 1) % trainer.accumulate_grad_batches != 0
         # The signal does not reach all processes during the same batch, and all must save together.
@@ -74,15 +74,15 @@ class CheckpointCallback(Callback):
             os.replace(kept.with_suffix(".tmp"), kept)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Nothing is left to save."""
+        """Lets a signal end the process at once again."""
         stop_signal.act_at_once()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Nothing more will be saved."""
+        """Lets a signal end the process at once again."""
         stop_signal.act_at_once()
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Adds every process's gradients, if the signal came between two of the batches that make a step."""
+        """Adds the gradients of every process, if a signal came between two of the batches that make a step."""
         if self._mid_accumulation:
             gradients = {n: p.grad.detach().cpu() for n, p in pl_module.named_parameters() if p.grad is not None}
             checkpoint["accumulated_gradients"] = _from_all_processes(gradients)

@@ -60,7 +60,7 @@ class SpeedMonitor(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Measures over the steps since the last time."""
+        """Measures the steps since the last measurement."""
         steps = trainer.global_step - self._step
         if steps < self.every_n_steps:
             return
@@ -114,15 +114,15 @@ def _identity(trainer: Trainer) -> dict[str, Any]:
 class RandomState(Callback):
     """Keeps the state of every global random generator of every process in the checkpoint.
 
-    The project's own randomness is a function of seed and batch number and needs none of this; code that draws from the
-    global generators (dropout, a user's callback) resumes exactly because of it.
+    This package's own randomness depends on seed and batch number only and does not need it. Code that draws from the
+    global generators, such as dropout or a user's callback, resumes exactly because of it.
     """
 
     def __init__(self) -> None:
         self._restored: list[dict[str, Any]] | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """One entry a process."""
+        """Returns one state for each process."""
         states = [_capture()]
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             states = [{} for _ in range(torch.distributed.get_world_size())]
@@ -130,11 +130,11 @@ class RandomState(Callback):
         return {"processes": states}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Remembers the states until training starts."""
+        """Keeps the states until training starts."""
         self._restored = state_dict["processes"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Restores them, if the run has as many processes as it had."""
+        """Restores the state of this process, if the checkpoint has one."""
         if self._restored is not None and trainer.global_rank < len(self._restored):
             _restore(self._restored[trainer.global_rank])
         self._restored = None

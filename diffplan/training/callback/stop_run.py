@@ -17,13 +17,13 @@ logger = logging.getLogger(__name__)
 
 
 def stop_run(trainer: Trainer) -> NoReturn:
-    """Has a cluster bring the run back later, and ends the process; what is to be saved has been saved.
+    """Ends the process, and has a cluster put the job back into its queue. The caller has saved everything.
 
     Raises:
         SystemExit: always.
     """
     if SlurmJob.current() is not None:
-        # A job that goes back into the queue loses the loggers' helper processes, and what they have not written yet.
+        # When the job goes back into the queue, the loggers' helper processes end with all they have not written yet.
         ending = threading.Thread(target=_end, args=(trainer.loggers,), daemon=True)
         ending.start()
         ending.join(_LONGEST_SECONDS)
