@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,7 @@ from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import register_resolvers
 from diffplan.errors import ConfigError, DiffplanError, LockedError, closest, sentence
 from diffplan.run import stop_signal
-from diffplan.sweep.cell import remove_failure_note, write_failure_note
-from diffplan.sweep.cell_list import show_cells
+from diffplan.sweep.cell import Cell, remove_failure_note, write_failure_note
 from diffplan.sweep.registration import register_plugins
 from diffplan.sweep.resuming_sweeper import SweepSettings, with_sweep_settings
 from diffplan.sweep.sweep_file import MULTIRUN_FLAGS, expand_sweep
@@ -70,7 +69,7 @@ def run_command(
         # Hydra reads `sys.argv` and has no argument for the command line. Run folders record it as the run's command.
         sys.argv[:] = [f"diffplan-{verb}", *words, *([] if implied is None else implied(words))]
         register_plugins(words)
-        task = with_sweep_settings(job, SweepSettings(is_finished, show_cells if is_dry else None))
+        task = with_sweep_settings(job, SweepSettings(is_finished, _show_cells if is_dry else None))
         hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=verb)(task)()
     except _MISTAKES as error:
         if wants_traceback:
@@ -93,6 +92,13 @@ def _expand(words: list[str], verb: str, is_dry: bool) -> list[str]:
     if sweeper != "hydra/sweeper=basic":
         raise ConfigError(f"--dry lists the cells of a grid, but {sweeper} chooses each cell after the previous ones.")
     return expand_sweep(words if set(words) & set(MULTIRUN_FLAGS) else ["--multirun", *words], verb)
+
+
+def _show_cells(cells: Sequence[Cell]) -> None:
+    # Imported here, because reading results takes longer to load than a mistyped setting takes to report.
+    from diffplan.sweep.cell_list import show_cells
+
+    show_cells(cells)
 
 
 def _run_job(

@@ -73,10 +73,14 @@ def main() -> None:
 def is_finished(config: DictConfig) -> bool:
     """Whether the run of a config has been trained to its last step and has played all its episodes."""
     from diffplan.run.folder import RunDir
-    from diffplan.training.stages import last_step
 
     result = RunDir(Path(config.paths.run_dir)).result()
-    if not config.resume or result is None or result.step < last_step(config):
+    if not config.resume or result is None:
+        return False
+    # Imported here, because Lightning takes seconds to load and a cell without a result does not need it.
+    from diffplan.training.stages import last_step
+
+    if result.step < last_step(config):
         return False
     rollout = config.callbacks.get("rollout")
     if rollout is None or not result.protocols:
