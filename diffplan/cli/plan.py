@@ -1,17 +1,18 @@
 """``diffplan plan``: evaluates any checkpoint with any planner settings; needs no dataset."""
 
 import logging
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from diffplan.cli.command import run_command
-from diffplan.config.paths import CONF_DIR
+from diffplan.cli.settings_check import check_settings
+from diffplan.config.checkpoint_settings import checkpoint_settings
+from diffplan.config.parts import with_part_names
 from diffplan.config.resolvers import checkpoint_file
 from diffplan.config.settings import FROM_CHECKPOINT
-from diffplan.errors import DiffplanError, TaskMismatchError
+from diffplan.errors import CheckpointError, TaskMismatchError
 
 if TYPE_CHECKING:
     from diffplan.planner.base import AbstractPlanner
@@ -90,6 +91,7 @@ def is_finished(config: DictConfig) -> bool:
     from diffplan.run.folder import RunDir
     from diffplan.run.result import FileIdentity
 
+    check_settings(config, "plan")
     path = checkpoint_file(config.checkpoint)
     result = RunDir(Path(config.paths.run_dir)).result()
     if not config.resume or result is None:
@@ -133,16 +135,13 @@ def planner_of_checkpoint(overrides: list[str]) -> list[str]:
     named = [override.partition("=")[2] for override in overrides if override.startswith("checkpoint=")]
     if not named or any(override.startswith("planner=") for override in overrides):
         return []
-    from diffplan.run.checkpoint import read_checkpoint
-
     try:
-        config = read_checkpoint(checkpoint_file(named[0].split(",")[0].strip("'\""))).get("diffplan", {})["config"]
-        name = str(config["planner"]["_target_"]).rpartition(".")[2]
-    except (DiffplanError, KeyError, TypeError, IndexError):
+        trained = checkpoint_settings(checkpoint_file(named[0].split(",")[0].strip("'\""))) or {}
+    except CheckpointError:
         # The command itself will say what is wrong with the checkpoint.
         return []
-    kind = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
-    return [f"planner={kind}"] if (CONF_DIR / "planner" / f"{kind}.yaml").is_file() else []
+    part = with_part_names(trained.get("planner") or {}).get("_part_", "")
+    return [f"planner={part.rpartition('/')[2]}"] if part.startswith("planner/") else []
 
 
 def take_from_checkpoint(config: DictConfig, trained: DictConfig) -> None:

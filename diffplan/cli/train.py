@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from diffplan.cli.command import run_command
+from diffplan.cli.settings_check import check_settings
 
 if TYPE_CHECKING:
     from diffplan.run.folder import RunDir
@@ -74,6 +75,7 @@ def is_finished(config: DictConfig) -> bool:
     """Whether the run of a config has been trained to its last step and has played all its episodes."""
     from diffplan.run.folder import RunDir
 
+    check_settings(config, "train")
     result = RunDir(Path(config.paths.run_dir)).result()
     if not config.resume or result is None:
         return False

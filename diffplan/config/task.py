@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from diffplan.errors import ConfigError
+from diffplan.errors import ConfigError, HorizonError
 
 
 @dataclass(frozen=True)
@@ -76,3 +76,22 @@ class Task:
             raise ConfigError(
                 f"task.reference_max={self.reference_max} must exceed task.reference_min={self.reference_min}."
             )
+
+
+def check_halvings(horizon: int, num_halvings: int) -> None:
+    """Refuses a horizon that a U-Net cannot halve.
+
+    Args:
+        horizon: Plan rows.
+        num_halvings: How often the network halves them, once for each level but the last.
+
+    Raises:
+        HorizonError: naming horizons that fit.
+    """
+    unit = 2**num_halvings
+    if horizon < unit or horizon % unit:
+        below = max(horizon // unit, 1) * unit
+        raise HorizonError(
+            f"horizon={horizon} does not fit a U-Net of {num_halvings + 1} levels: "
+            f"it must be a multiple of {unit}, for instance {below} or {below + unit}."
+        )

@@ -5,7 +5,8 @@ import torch
 from einops import rearrange
 from torch import nn
 
-from diffplan.errors import ConfigError, HorizonError
+from diffplan.config.task import check_halvings
+from diffplan.errors import ConfigError
 from diffplan.method.network.base import AbstractBackbone
 from diffplan.method.network.blocks import ConvolutionBlock, ResidualTemporalBlock, TemporalAttention, TimeEmbedding
 from diffplan.method.shapes import Embedding, Features, Timesteps, Trajectories
@@ -93,13 +94,7 @@ class TemporalUnet(AbstractBackbone):
         return (level for level in levels if isinstance(level, _Level))
 
     def check_horizon(self, horizon: int) -> None:
-        unit = 2**self.num_halvings
-        if horizon < unit or horizon % unit:
-            below = max(horizon // unit, 1) * unit
-            raise HorizonError(
-                f"horizon={horizon} does not fit a U-Net of {self.num_halvings + 1} levels: "
-                f"it must be a multiple of {unit}, for instance {below} or {below + unit}."
-            )
+        check_halvings(horizon, self.num_halvings)
 
 
 class _Level(nn.Module):

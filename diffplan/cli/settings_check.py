@@ -1,0 +1,54 @@
+"""Checks all settings of a command before its run folder is made and before torch is imported."""
+
+import sys
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from diffplan.config.checkpoint_settings import checkpoint_settings
+from diffplan.config.resolvers import checkpoint_file
+from diffplan.config.settings import TRAIN
+from diffplan.config.task import Task
+from diffplan.config.validation import check_config, check_horizon
+from diffplan.errors import DiffplanError
+
+
+class SettingsCheck(Callback):
+    """Ends a single run with one sentence if a setting is wrong. A sweep checks each of its cells itself."""
+
+    def on_run_start(self, config: DictConfig, *, config_name: str, **_: Any) -> None:
+        """Checks the composed config; Hydra calls this before it makes the run's folder.
+
+        Raises:
+            SystemExit: a setting is wrong. Hydra would turn any other error into a warning.
+        """
+        try:
+            check_settings(config, config_name)
+        except DiffplanError as error:
+            sys.exit(f"diffplan {config_name}: {error}")
+
+
+def check_settings(config: DictConfig, command: str) -> None:
+    """Checks the settings of a command.
+
+    Args:
+        config: The composed config; it is not changed.
+        command: ``train``, ``plan`` or ``schedulers``.
+
+    Raises:
+        DiffplanError: a setting is wrong.
+    """
+    config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    if command != TRAIN:
+        check_config(config, command, needs_checkpoint=True)
+        trained = checkpoint_settings(checkpoint_file(config.checkpoint))
+        if trained is None:
+            return
+        from diffplan.cli.plan import take_from_checkpoint
+
+        take_from_checkpoint(config, OmegaConf.create(trained))
+        check_horizon(config.planner.get("horizon"), trained.get("backbone"))
+    check_config(config, command)
+    task: Any = OmegaConf.to_container(config.task, resolve=True)
+    Task(**{key: value for key, value in task.items() if key != "_target_"})

@@ -1,0 +1,73 @@
+"""Mistakes are told before torch is imported and before anything is written."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FIRST = Path(__file__).parents[1] / "golden" / "first_format"
+PROGRAM = """
+import atexit, importlib, sys
+atexit.register(lambda: print("imported", *[name for name in ("torch", "lightning", "wandb") if name in sys.modules]))
+name = sys.argv.pop(1)
+importlib.import_module(f"diffplan.cli.{name}").main()
+"""
+
+
+def run(command, *words, folder):
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, command, *words], capture_output=True, text=True, cwd=folder, timeout=120
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "word", "message"),
+    [
+        ("train", "optimizr.lr=1", "there is no setting 'optimizr.lr'; did you mean 'optimizer.lr'?"),
+        ("train", "backbone=temporal_net", "there is no backbone 'temporal_net'"),
+        ("train", "window.padding=mirror", "padding must be Literal['none', 'zero', 'edge'], got 'mirror'."),
+        ("train", "optimizer.lr=abc", "optimizer.lr must be float | Tensor, got 'abc'."),
+        ("train", "seed=x", "seed must be int, got 'x'."),
+        ("train", "datamodule.batch_size=1.5", "datamodule.batch_size must be int, got 1.5."),
+        ("train", "window.horizon=30", "horizon=30 does not fit a U-Net of 3 levels"),
+        ("train", "planner.horizon=30", "horizon=30 does not fit a U-Net of 3 levels"),
+        ("train", "task.diffusion_steps=0", "task.diffusion_steps must be at least 1, got 0."),
+        ("train", "trainer.precision=33", "trainer.precision must be"),
+        ("plan", "num_episodez=3", "did you mean 'num_episodes'?"),
+        ("plan", "num_episodes=x", "num_episodes must be int, got 'x'."),
+        ("plan", "planner.num_candidates=1.5", "planner.num_candidates must be int, got 1.5."),
+        ("plan", "planner.horizon=31", "horizon=31 does not fit a U-Net"),
+        ("plan", "prediction_type=epsilon", "the checkpoint was trained to predict sample, not epsilon."),
+        ("schedulers", "steps=[1.5]", "steps must be list[int] | None, got [1.5]."),
+    ],
+)
+def test_a_mistake_is_told_without_torch_and_leaves_nothing_behind(command, word, message, tmp_path):
+    words = [word]
+    if command != "train":
+        shutil.copytree(FIRST, tmp_path / "run")
+        words.append("checkpoint=run")
+    before = sorted(tmp_path.rglob("*"))
+    done = run(command, *words, folder=tmp_path)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout.splitlines()[-1].strip() == "imported"
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", ["train", "plan", "schedulers"])
+def test_help_is_shown_without_torch(command, tmp_path):
+    done = run(command, "--help", folder=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1].strip() == "imported"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sweep_checks_its_last_cell_before_it_starts_the_first(tmp_path):
+    words = ["-m", "trainer.max_steps=1,x", "logger=csv_logger", "source=maze2d_source", "paths.data_dir=/dev/null/x"]
+    done = run("train", *words, folder=tmp_path)
+    assert done.returncode == 1
+    assert "failed: trainer.max_steps=x: trainer.max_steps must be int, got 'x'." in done.stderr
+    assert not list(tmp_path.rglob("*seed0-*/.hydra/overrides.yaml"))[1:]
