@@ -10,7 +10,6 @@ from diffplan.config.checkpoint_settings import checkpoint_settings
 from diffplan.config.resolvers import checkpoint_file
 from diffplan.config.settings import TRAIN
 from diffplan.config.task import Task
-from diffplan.config.validation import check_config, check_horizon
 from diffplan.errors import DiffplanError
 
 
@@ -39,6 +38,9 @@ def check_settings(config: DictConfig, command: str) -> None:
     Raises:
         DiffplanError: a setting is wrong.
     """
+    # `--help` does not wait for the type checker.
+    from diffplan.config.validation import check_config, check_horizon
+
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     if command != TRAIN:
         check_config(config, command, needs_checkpoint=True)
