@@ -67,8 +67,9 @@ def test_the_wheel_holds_every_config_and_no_test(wheel):
     assert shipped == {path.relative_to(ROOT / "conf").as_posix() for path in (ROOT / "conf").rglob("*.yaml")}
     sweeps = {name.removeprefix("diffplan/sweeps/") for name in names if name.startswith("diffplan/sweeps/")}
     assert sweeps == {path.name for path in (ROOT / "sweeps").glob("*.yaml")}
-    assert "diffplan/source/d4rl_catalog.json" in names
-    assert "diffplan/report/template/page.html.j2" in names
+    files = {path for path in (ROOT / "diffplan").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert {path.relative_to(ROOT).as_posix() for path in files} <= set(names)
+    assert "diffplan/py.typed" in names
     assert not [name for name in names if name.startswith(("tests/", "notebooks/", "sweeps/"))]
 
 
