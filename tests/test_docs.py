@@ -225,3 +225,21 @@ def test_every_row_is_something_that_the_code_names():
 def parts_of(name: str, code: str) -> list[str]:
     is_whole = f'"{name}"' in code or f'/{name}"' in code
     return [] if is_whole else list(name.rpartition("_")[::2])
+
+
+def test_the_script_that_draws_the_pictures_draws_each_of_them():
+    script = (ROOT / "docs" / "make_pictures.py").read_text()
+    pictures = {path.stem for path in (ROOT / "docs" / "pictures").iterdir()}
+    assert pictures == set(re.findall(r'save\(figure, "(\w+)"\)', script))
+    # Importing it finds every name it uses of the package.
+    command = [sys.executable, "-c", "import make_pictures"]
+    result = subprocess.run(command, cwd=ROOT / "docs", capture_output=True, text=True, timeout=200)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_modules_that_the_changelog_sends_readers_to_are_there():
+    rows = re.findall(r"^ *\| `diffplan.*? \| (.*) \|$", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    names = {name for row in rows for name in re.findall(r"`(diffplan[\w.]*)`", row)}
+    places = [ROOT / name.replace(".", "/") for name in sorted(names)]
+    assert len(places) > 20
+    assert [place for place in places if not place.is_dir() and not place.with_suffix(".py").is_file()] == []
