@@ -13,7 +13,8 @@ import pandas as pd
 from diffplan.errors import ConfigError
 from diffplan.files import write_atomically
 
-COLOURS = ("#2563c4", "#c75a1e", "#2c8a57", "#9b3f97", "#1b8a99", "#a8821a", "#b3324d", "#5b6272")
+COLOURS = ("#2563c4", "#c75a1e", "#2c8a57", "#9b3f97", "#1b8a99", "#a8821a", "#b3324d", "#5b6272",
+           "#7a4a2b", "#d664a8", "#6f9a1d", "#1d2129")  # fmt: skip
 FORMATS = ("png", "svg", "pdf")
 # Of numbers on an axis; without digits, Vega would write 120 as 1.2e+2.
 PLAIN = ".6~g"
@@ -40,7 +41,14 @@ def chart_config(on_page: bool = False) -> dict[str, Any]:
         "font": font,
         "view": {"stroke": None},
         "range": {"category": series},
-        "axis": {**text, "gridColor": grid, "domainColor": grid, "tickColor": grid, "labelOverlap": True},
+        "axis": {
+            **text,
+            "gridColor": grid,
+            "domainColor": grid,
+            "tickColor": grid,
+            "labelOverlap": True,
+            "labelSeparation": 6,
+        },
         "legend": {**text, "labelColor": ink, "labelLimit": 320, "orient": "bottom", "symbolOpacity": 1},
         "title": {"color": ink, "subtitleColor": muted, "anchor": "start", "fontSize": 13, "subtitleFontSize": 11},
         "rule": {"color": ink},

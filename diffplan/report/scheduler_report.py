@@ -129,22 +129,21 @@ def _panel(rows: pd.DataFrame, x_title: str, y_title: str) -> alt.LayerChart:
     ticks = sorted(rows["steps"].unique().tolist()) if x_title == "denoising steps" else alt.Undefined
     names = list(rows["scheduler"].unique())
     shapes = alt.Scale(range=[_SHAPES[number % len(_SHAPES)] for number in range(len(names))])
-    legend = alt.Legend(title=None, columns=5, symbolSize=60)
+    legend = alt.Legend(title=None, columns=3, symbolSize=60)
     scale = alt.Scale(type="log", nice=False, padding=12)
     base = alt.Chart(rows).encode(
-        x=alt.X("x:Q", title=x_title, scale=scale, axis=alt.Axis(values=ticks, format=PLAIN)),
+        x=alt.X("x:Q", title=x_title, scale=scale, axis=alt.Axis(values=ticks, format=PLAIN, grid=False)),
         y=alt.Y("y:Q", title=y_title, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5, format=PLAIN)),
         color=alt.Color("scheduler:N", sort=names, legend=legend),
     )
     tooltip = ["scheduler:N", "steps:Q", "calls:Q", alt.Tooltip("value:Q", title=y_title, format=".4~g")]
-    bars = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1)
-    outside = base.transform_filter("datum.outside").mark_text(dy=-10, fontSize=10)
-    layers = [
-        bars.encode(y=alt.Y("low:Q", title=y_title), y2="high:Q"),
-        base.mark_line(strokeWidth=1.4),
-        base.mark_point(size=40).encode(tooltip=tooltip, shape=alt.Shape("scheduler:N", sort=names, scale=shapes)),
-        outside.encode(text="outside:N"),
-    ]
+    shape = alt.Shape("scheduler:N", sort=names, scale=shapes, legend=None)
+    layers = [base.mark_line(strokeWidth=1.4), base.mark_point(size=40).encode(tooltip=tooltip, shape=shape)]
+    if rows["low"].notna().any():
+        bars = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1)
+        layers.append(bars.encode(y=alt.Y("low:Q", title=y_title), y2="high:Q"))
+    if rows["outside"].any():
+        layers.append(base.transform_filter("datum.outside").mark_text(dy=-10, fontSize=10).encode(text="outside:N"))
     return alt.layer(*layers).properties(width="container", height=_HEIGHT)
 
 

@@ -63,8 +63,15 @@ def cost_chart(ablation: Ablation, interactive: bool = True) -> alt.LayerChart |
     axis = numeric_setting(ablation)
     cells = _cell_frame(ablation, axis).assign(cost=costs)
     cells["mark"] = [str(cell.number) if axis is None else value_text(cell.values[axis]) for cell in ablation.cells]
+    # Cells with equal names lie close together, so that only the highest one is named.
+    cells["mark"] = cells["mark"].where(cells["mean"] == cells.groupby("mark")["mean"].transform("max"), "")
     scale = alt.Scale(type="log" if is_wide(costs) else "linear", zero=False, nice=False, padding=28)
-    x = alt.X("cost:Q", title=f"{unit} for one environment step", scale=scale, axis=alt.Axis(format=PLAIN, tickCount=5))
+    x = alt.X(
+        "cost:Q",
+        title=f"{unit} for one environment step",
+        scale=scale,
+        axis=alt.Axis(format=PLAIN, tickCount=5, grid=False),
+    )
     score = "latched score" if ablation.metric == "latched" else "normalised score"
     base = alt.Chart(rounded(cells)).encode(x=x, y=_score_axis(score))
     text = base.mark_text(align="left", dx=7, dy=-8).encode(text="mark:N")
@@ -180,16 +187,20 @@ def _marks(base: alt.Chart, colour: alt.Color, along: str, title: str) -> list[a
     ends = {along: low, f"{along}2": "high:Q", "color": colour}
     names = {"label": "", "mean": ".2f", "low": ".2f", "high": ".2f", "n": ""}
     tooltip = [alt.Tooltip(f"{name}:{'Q' if form else 'N'}", format=form) for name, form in names.items()]
-    ring = base.transform_filter("datum.baseline").mark_point(size=230, filled=False, strokeWidth=1.5, opacity=1)
-    return [
+    marks = [
         base.mark_errorbar(ticks={"size": 9, "thickness": 2}, thickness=2).encode(**ends),
         base.mark_point(size=80, opacity=1).encode(color=colour, tooltip=tooltip),
-        ring,
     ]
+    if base.data["baseline"].any():
+        ring = base.transform_filter("datum.baseline").mark_point(size=230, filled=False, strokeWidth=1.5, opacity=1)
+        marks.append(ring)
+    return marks
 
 
 def _seed_rings(base: alt.Chart, interactive: bool, **offset: int) -> list[alt.Chart]:
     """Small rings beside the mean, one a training seed, with a box to tick them off."""
+    if base.data.empty:
+        return []
     tooltip = ["label:N", alt.Tooltip("seed:O", title="training seed"), alt.Tooltip("score:Q", format=".2f")]
     rings = base.mark_point(size=22, filled=False, strokeWidth=1.2, **offset).encode(tooltip=tooltip)
     if not interactive:
