@@ -203,7 +203,7 @@ def test_states_that_cannot_be_drawn_cost_only_their_picture(tmp_path, caplog, m
     def fail(*arguments):
         raise RenderingError("no OpenGL here.")
 
-    monkeypatch.setattr("diffplan.env.locomotion.locomotion.StatePicture", fail)
+    monkeypatch.setattr("diffplan.env.locomotion.bodies.StatePicture", fail)
     moments = (ImaginedMoment(0, 0, np.zeros((3, 11))),)
     logger = CsvLogger(str(tmp_path / "run"))
     log_evaluation(locomotion(moments=moments, **CRITIC), [logger], tmp_path / "media", 3)
