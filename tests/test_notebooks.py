@@ -68,7 +68,7 @@ def test_a_notebook_is_short_valid_and_kept_without_outputs(name):
     assert len(notebook.cells) <= 13
     assert outputs(notebook) == []
     assert all(cell.execution_count is None for cell in notebook.cells if cell.cell_type == "code")
-    assert "diffplan-export checkpoint=" in notebook.cells[0].source
+    assert "diffplan export --checkpoint " in notebook.cells[0].source
 
 
 @pytest.mark.parametrize("name", EXPECTED)
