@@ -19,7 +19,7 @@ _HEIGHT = 230
 _DODGE = 1.025
 # A panel shows at least this share of its middle value to either side.
 _SHARE_SHOWN = 0.25
-# One shape less than there are colours, so that two schedulers never share both.
+# Shapes tell schedulers apart where colours cannot be seen.
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right")
 _SCORE = "normalised score"
 _PLACES: dict[str, Callable[[SchedulerCell], float]] = {

@@ -1,4 +1,4 @@
-"""Values that JSON, YAML and W&B take, made from whatever a metric or config may hold."""
+"""What every logger of a run offers, and plain values for JSON, YAML and W&B."""
 
 import math
 from abc import ABC, abstractmethod
@@ -97,7 +97,7 @@ class AbstractRunLogger(Logger, ABC):
 
 
 class StageLogger(Logger):
-    """Lends a run's logger to a stage that is not the last: the stage's end does not end the run.
+    """Wraps a logger so that finishing an earlier stage, such as the critic, does not close the run.
 
     Args:
         run_logger: The run's logger.
@@ -109,28 +109,23 @@ class StageLogger(Logger):
 
     @property
     def name(self) -> str | None:
-        """The run's."""
         return self.run_logger.name
 
     @property
     def version(self) -> int | str | None:
-        """The run's."""
         return self.run_logger.version
 
     @property
     def save_dir(self) -> str | None:
-        """The run's."""
         return self.run_logger.save_dir
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Hands on."""
         self.run_logger.log_metrics(dict(metrics), step)
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """Hands on."""
         self.run_logger.log_hyperparams(params, *args, **kwargs)
 
     def finalize(self, status: str) -> None:
-        """Hands on everything but success."""
+        """Passes on failures only, because after a success the next stage goes on with the same run."""
         if status != "success":
             self.run_logger.finalize(status)
