@@ -11,6 +11,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+_NUMBER_AND_ERROR = re.compile(r"(\d) ± (\d)")
 _PICTURE = re.compile(r"\]\(((?:\.\./)+)(results/[\w./-]+\.(?:png|gif|svg))\)")
 
 
@@ -24,5 +25,6 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Points the links at the copies inside the site."""
+    """Points the links at the copies inside the site, and keeps a number and its error on one line."""
+    markdown = _NUMBER_AND_ERROR.sub("\\1\u00a0±\u00a0\\2", markdown)
     return _PICTURE.sub(lambda match: f"]({match.group(1).removeprefix('../')}{match.group(2)})", markdown)
