@@ -4,6 +4,7 @@ from omegaconf import OmegaConf
 
 from diffplan.config.default_settings import default_settings
 from diffplan.config.paths import CONF_DIR
+from diffplan.config.resolvers import register_resolvers
 from diffplan.config.settings import comparable_settings
 from tests.task_facts import TASKS
 
@@ -22,6 +23,7 @@ def test_a_task_that_is_not_there_has_none(task):
 
 
 def composed(task):
+    register_resolvers()
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         config = compose("train", [f"task={task}"])
     groups = {key: config[key] for key in config if OmegaConf.is_config(config[key])}
