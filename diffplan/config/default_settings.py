@@ -25,30 +25,38 @@ def default_settings(task: str) -> dict[str, Any]:
     """
     if task not in {path.stem for path in (CONF_DIR / "task").glob("*.yaml")}:
         return {}
-    own: Any = OmegaConf.load(CONF_DIR / "task" / f"{task}.yaml")
-    defaults = own.pop("defaults", [])
-    bodies = [entry["/body@_here_"] for entry in defaults if entry != "_self_"]
-    config = _composed(str(defaults), task).copy()
-    facts: Any = OmegaConf.merge(*(OmegaConf.load(CONF_DIR / "body" / f"{body}.yaml") for body in bodies), own)
-    facts.pop("defaults", None)
+    body, facts = _facts("task", task)
+    config = _composed(body, task).copy()
     config["task"] = facts
     settings = comparable_settings({key: _plain(config, key) for key in (*COMPARED, "trainer")})
     return settings | {"step": settings["trainer.max_steps"]}
 
 
+def _facts(folder: str, name: str) -> tuple[str, Any]:
+    """Reads a task, or the body of one, with the files that it builds on; returns the name of its body, too."""
+    own: Any = OmegaConf.load(CONF_DIR / folder / f"{name}.yaml")
+    body, merged = name, OmegaConf.create({})
+    for entry in own.pop("defaults", []):
+        if isinstance(entry, str) and entry != "_self_":
+            body, merged = _facts("task", entry)
+        elif "/body@_here_" in entry:
+            body, merged = _facts("body", entry["/body@_here_"])
+    return body, OmegaConf.merge(merged, own)
+
+
 _COMPOSED: dict[str, DictConfig] = {}
 
 
-def _composed(defaults: str, task: str) -> DictConfig:
-    """Composes the config of any task with these defaults: composing is slow, and such tasks share all other groups."""
-    if defaults not in _COMPOSED:
+def _composed(body: str, task: str) -> DictConfig:
+    """Composes the config of any task with this body: composing is slow, and such tasks share all other groups."""
+    if body not in _COMPOSED:
         register_resolvers()
         GlobalHydra.instance().clear()
         with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
             config = compose("train", [f"task={task}"])
         OmegaConf.set_struct(config, False)
-        _COMPOSED[defaults] = config
-    return _COMPOSED[defaults]
+        _COMPOSED[body] = config
+    return _COMPOSED[body]
 
 
 def _plain(config: DictConfig, key: str) -> Any:

@@ -32,7 +32,9 @@ def composed(task):
     return comparable_settings(plain | {"prediction_type": config.prediction_type})
 
 
-@pytest.mark.parametrize("task", ["maze2d-large-v1", "walker2d-medium-v2", "halfcheetah-medium-expert-v2"])
+@pytest.mark.parametrize(
+    "task", ["maze2d-large-v1", "maze2d-umaze-dense-v1", "walker2d-medium-v2", "halfcheetah-medium-expert-v2"]
+)
 def test_they_are_what_the_command_composes(task):
     for before in ("maze2d-umaze-v1", "hopper-medium-v2"):
         default_settings(before)
