@@ -26,7 +26,7 @@ def _export(checkpoint: str, folder: Path, critic: str | None, license: str) -> 
     from diffplan.config.resolvers import checkpoint_file
     from diffplan.interop.export_folder import check_place, exported_pipeline, why_not_theirs, write_export
     from diffplan.interop.exported_parts import sampler_of_run
-    from diffplan.interop.model_card import TrainingRecipe, model_card
+    from diffplan.interop.model_card import model_card
     from diffplan.interop.trajectory_format import TrajectoryFormat
     from diffplan.run.checkpoint import checkpoint_config, load_critic, load_model, read_checkpoint
 
@@ -49,9 +49,9 @@ def _export(checkpoint: str, folder: Path, critic: str | None, license: str) -> 
         data=dict(written["diffplan"]["data"]),
     )
     reason, result = why_not_theirs(model, judge), _result(path)
-    recipe = TrainingRecipe.of_run(path.parent.parent, int(written["global_step"]), int(config["seed"]), result)
-    pipeline = exported_pipeline(model, judge, form)
-    write_export(pipeline, model_card(form, reason, recipe, result, license), folder)
+    steps, seed = int(written["global_step"]), int(config["seed"])
+    card = model_card(form, reason, path.parent.parent, steps, seed, result, license)
+    write_export(exported_pipeline(model, judge, form), card, folder)
     theirs = f"diffusers' ValueGuidedRLPipeline cannot: {reason}."
     if not reason:
         shim = f"DiffusersEnv.from_pretrained('{folder}', env)"
