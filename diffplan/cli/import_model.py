@@ -1,14 +1,19 @@
 """``diffplan import``: turns a model of diffusers or of the original repository into an ordinary run."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from diffplan.errors import CheckpointError, ConfigError
+from diffplan.errors import ConfigError
 
-if TYPE_CHECKING:
-    from diffplan.interop.imported_run import ImportSettings
+_MISSING = {
+    "task": "add --task, for instance --task hopper-medium-v2.",
+    "statistics": (
+        "add --statistics with a run, an export or a JSON file with offset and scale, or --statistics data to take "
+        "them from the task's data."
+    ),
+}
 
 
 def import_model(
@@ -42,46 +47,21 @@ def import_model(
         DiffplanError: the model cannot be imported.
     """
     # Imported here, because torch takes longer to load than the help takes to print.
-    from diffplan.interop.imported_run import ImportSettings
-
-    settings = ImportSettings(source, to, task, critic, statistics, data_file, prediction_type, horizon, epoch, name)
-    print("\n".join(_import(settings)))
-
-
-def _import(settings: "ImportSettings") -> list[str]:
-    """Writes ``checkpoints/last.ckpt`` and ``critic.ckpt`` of a run's folder; returns lines that say so."""
     from diffplan.interop.imported_run import build_run, write_run
-    from diffplan.interop.imported_weights import find_state, read_diffusers, read_original
+    from diffplan.interop.imported_weights import read_networks
 
-    source = Path(settings.source)
-    if not source.exists():
-        raise CheckpointError(f"there is nothing at {source}.")
-    critic = None
-    if (source / "model_index.json").is_file():
-        denoiser = read_diffusers(source, "denoiser")
-        if (source / "value_function").is_dir():
-            critic = read_diffusers(source, "critic")
-    else:
-        denoiser = read_original(find_state(source, settings.epoch), "denoiser", settings.prediction_type)
-        if settings.critic is not None:
-            critic = read_original(find_state(Path(settings.critic)), "critic")
-    for given, key in ((settings.task, "task"), (settings.statistics, "statistics")):
+    folder = Path(source)
+    denoiser, judge = read_networks(folder, critic, epoch, prediction_type)
+    for given, key in ((task, "task"), (statistics, "statistics")):
         if given is None and denoiser.form is None:
             raise ConfigError(f"{source} does not hold its {key}; {_MISSING[key]}")
-    pickles = sorted(path.name for path in source.glob("*.pkl")) if source.is_dir() else []
-    run = build_run(denoiser, critic, settings)
-    skipped = [f"not opened, for pickles can run code: {', '.join(pickles)}"] if pickles else []
-    return (
-        skipped
-        + [f"wrote {path}" for path in write_run(run, Path(settings.to))]
-        + [f"diffplan plan checkpoint={settings.to}" + ("" if critic or run.plans_alone else " guide=no_guide")]
-    )
-
-
-_MISSING = {
-    "task": "add --task, for instance --task hopper-medium-v2.",
-    "statistics": (
-        "add --statistics with a run, an export or a JSON file with offset and scale, or --statistics data to take "
-        "them from the task's data."
-    ),
-}
+    denoiser = denoiser.with_facts(prediction_type=prediction_type, horizon=horizon)
+    task = str(task or (denoiser.form and denoiser.form.config.task))
+    checkpoints = build_run(denoiser, judge, task, name, statistics, data_file)
+    written = write_run(checkpoints, Path(to))
+    if pickles := sorted(path.name for path in folder.glob("*.pkl")):
+        print(f"not opened, for pickles can run code: {', '.join(pickles)}")
+    for path in written:
+        print(f"wrote {path}")
+    plans_alone = checkpoints["last"]["diffplan"]["config"]["task"]["guide_scale"] is None
+    print(f"diffplan plan checkpoint={to}" + ("" if judge or plans_alone else " guide=no_guide"))

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import diffusers
 import numpy as np
 import torch
-from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin, UNet1DModel
+from diffusers import DiffusionPipeline, ModelMixin, UNet1DModel
 from diffusers.utils import BaseOutput, is_accelerate_available
 from huggingface_hub import snapshot_download
 from jaxtyping import Float
 from torch import Tensor
 
 from diffplan.errors import CheckpointError, ConfigError
+from diffplan.interop.diffusers_folder import build_scheduler, read_settings
 from diffplan.interop.diffusers_networks import CriticModel, DenoiserModel, backbone_of, critic_backbone_of
 from diffplan.interop.exported_parts import PartEntry
 from diffplan.interop.trajectory_format import TrajectoryFormat
@@ -126,12 +126,13 @@ class DiffuserPipeline(DiffusionPipeline):
             components["trajectory"] = TrajectoryFormat.from_pretrained(folder / "trajectory", parts=parts)
         for name in ("unet", "value_function"):
             if name not in components and (name == "unet" or (folder / name).is_dir()):
-                kind = _class_name(folder / name / "config.json")
+                kind = read_settings(folder / name / "config.json").get("_class_name")
                 if kind not in _NETWORKS:
                     raise CheckpointError(f"{folder / name} is a {kind}; known are {', '.join(_NETWORKS)}.")
                 components[name] = _NETWORKS[kind].from_pretrained(folder / name, **settings)
         if "scheduler" not in components:
-            components["scheduler"] = _load_scheduler(folder / "scheduler")
+            config = read_settings(folder / "scheduler" / "scheduler_config.json")
+            components["scheduler"] = build_scheduler(config, folder, "; give scheduler=...")
         return cls(**components)
 
     def save_config(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **settings: Any) -> None:
@@ -347,22 +348,6 @@ def _local_folder(name_or_path: str | os.PathLike, settings: dict[str, Any]) -> 
     if not folder.is_dir():
         folder = Path(snapshot_download(str(name_or_path), allow_patterns=_PATTERNS, **download))
     return folder, {key: value for key, value in settings.items() if key not in _DOWNLOAD}
-
-
-def _load_scheduler(folder: Path) -> Any:
-    """Builds a scheduler of diffusers; any other class named in a file is refused."""
-    kind = getattr(diffusers, _class_name(folder / "scheduler_config.json"), None)
-    if not (isinstance(kind, type) and issubclass(kind, SchedulerMixin)):
-        raise CheckpointError(f"{folder} has a scheduler that diffusers does not have; give scheduler=...")
-    loaded: Any = kind
-    return loaded.from_pretrained(folder)
-
-
-def _class_name(path: Path) -> str:
-    try:
-        return str(json.loads(path.read_text()).get("_class_name"))
-    except (OSError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{path} is missing or broken: {str(error).splitlines()[0]}.") from error
 
 
 def _index(index: dict[str, Any]) -> dict[str, Any]:

@@ -1,29 +1,23 @@
 """Weights of models from elsewhere: folders in diffusers' layout, and states of the original repository."""
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import diffusers
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from diffplan.errors import CheckpointError
-from diffplan.interop.diffusers_networks import Kind, check_config
-from diffplan.interop.layer_names import critic_layers, denoiser_layers, translate
+from diffplan.errors import CheckpointError, TaskMismatchError
+from diffplan.interop.diffusers_folder import build_scheduler, read_settings, read_weights
+from diffplan.interop.diffusers_networks import check_config
+from diffplan.interop.network_layers import Kind, translate
 from diffplan.interop.trajectory_format import TrajectoryFormat
 from diffplan.run.checkpoint import read_tensors
 
-_LEVEL = {"denoiser": re.compile(r"downs\.(\d+)\."), "critic": re.compile(r"blocks\.(\d+)\.")}
 # The maze branch has no attention, so the layer after it has the number of the attention.
 _MAZE_RESAMPLE = re.compile(r"^(downs|ups)\.(\d+)\.2\.conv\.")
-_SUBFOLDER = {"denoiser": "unet", "critic": "value_function"}
-_OWN = {"denoiser": "DenoiserModel", "critic": "CriticModel"}
 
 
 @dataclass(frozen=True)
@@ -50,77 +44,73 @@ class ImportedWeights:
     clip_sample: bool | None = None
     form: TrajectoryFormat | None = None
 
+    def with_facts(self, **given: Any) -> "ImportedWeights":
+        """Adds facts that a user states; None states nothing.
+
+        Raises:
+            TaskMismatchError: The file says something else.
+        """
+        given = {key: value for key, value in given.items() if value is not None}
+        for key, value in given.items():
+            if getattr(self, key) not in (None, value):
+                raise TaskMismatchError(f"the files say {key}={getattr(self, key)}, not {value}.")
+        return replace(self, **given)
+
+
+def read_networks(
+    source: Path, critic: str | None, epoch: int | None, prediction_type: str | None
+) -> tuple[ImportedWeights, ImportedWeights | None]:
+    """Reads a denoiser, and the critic where there is one, in whichever layout they are.
+
+    Args:
+        source: Folder in diffusers' layout, folder of the original's states, or one state.
+        critic: The original's critic.
+        epoch: Which of several states; None for the last.
+        prediction_type: What the original's denoiser predicts; None if not stated.
+
+    Raises:
+        CheckpointError: There is nothing, or it cannot be read.
+    """
+    if not source.exists():
+        raise CheckpointError(f"there is nothing at {source}.")
+    if (source / "model_index.json").is_file():
+        has_critic = (source / "value_function").is_dir()
+        return read_diffusers(source, "denoiser"), read_diffusers(source, "critic") if has_critic else None
+    denoiser = read_original(find_state(source, epoch), "denoiser", prediction_type)
+    return denoiser, None if critic is None else read_original(find_state(Path(critic)), "critic")
+
 
 def read_diffusers(folder: Path, kind: Kind) -> ImportedWeights:
     """Reads one network of a pipeline's folder.
 
-    Args:
-        folder: The pipeline's.
-        kind: Which network.
-
     Raises:
-        CheckpointError: it cannot be read, would run code, or computes what no network here does.
+        CheckpointError: It cannot be read, would run code, or computes what no network here does.
     """
-    place = folder / _SUBFOLDER[kind]
-    config = _json(place / "config.json")
-    if config.get("_class_name") == _OWN[kind]:
-        weights = {name.removeprefix("network."): value for name, value in _weights(place).items()}
+    place = folder / ("unet" if kind == "denoiser" else "value_function")
+    config, weights = read_settings(place / "config.json"), read_weights(place)
+    if config.get("_class_name") == ("DenoiserModel" if kind == "denoiser" else "CriticModel"):
+        weights = {name.removeprefix("network."): value for name, value in weights.items()}
     else:
         check_config(config, kind)
-        layers = denoiser_layers if kind == "denoiser" else critic_layers
-        try:
-            weights = translate(_weights(place), layers(len(config["down_block_types"])), "diffusers")
-        except KeyError as error:
-            raise CheckpointError(f"{place} has weights that no {kind} here has: {error}.") from error
-    scheduler = _json(folder / "scheduler" / "scheduler_config.json")
+        weights = translate(weights, kind, "diffusers", place)
+    said = read_settings(folder / "scheduler" / "scheduler_config.json")
+    scheduler = build_scheduler(said, folder)
+    alphas_cumprod = getattr(scheduler, "alphas_cumprod", None)
+    if alphas_cumprod is None:
+        raise CheckpointError(f"{folder} has a {type(scheduler).__name__}, whose noise no model here is trained on.")
     form = None
     if (folder / "trajectory" / "config.json").is_file():
         form = TrajectoryFormat.from_pretrained(folder / "trajectory")
     return ImportedWeights(
         average=weights,
         live=weights,
-        alphas_cumprod=_alphas_cumprod(scheduler, folder),
+        alphas_cumprod=alphas_cumprod,
         horizon=None if form is None else form.config.horizon,
         # If the key is missing, diffusers assumes epsilon, which the published hopper models do not predict.
-        prediction_type=scheduler.get("prediction_type"),
-        clip_sample=scheduler.get("clip_sample"),
+        prediction_type=said.get("prediction_type"),
+        clip_sample=said.get("clip_sample"),
         form=form,
     )
-
-
-def _weights(place: Path) -> dict[str, Tensor]:
-    file = place / "diffusion_pytorch_model.safetensors"
-    if file.is_file():
-        try:
-            return load_file(file)
-        except SafetensorError as error:
-            raise CheckpointError(f"{file} is truncated or no safetensors file: {error}.") from error
-    file = file.with_suffix(".bin")
-    if not file.is_file():
-        raise CheckpointError(f"there are no weights in {place}: neither safetensors nor {file.name}.")
-    return dict(read_tensors(file))
-
-
-def _alphas_cumprod(config: dict[str, Any], folder: Path) -> Tensor:
-    name = str(config.get("_class_name"))
-    scheduler = getattr(diffusers, name, None)
-    if not isinstance(scheduler, type) or not issubclass(scheduler, diffusers.SchedulerMixin):
-        raise CheckpointError(f"{folder} has a scheduler {name!r}, which diffusers has not.")
-    built: Any = scheduler.from_config(config)  # type: ignore[attr-defined]
-    alphas: Tensor | None = getattr(built, "alphas_cumprod", None)
-    if alphas is None:
-        raise CheckpointError(f"{folder} has a {name}, whose noise no model here is trained on.")
-    return alphas
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is missing or broken: {str(error).splitlines()[0]}.") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path} is broken: it holds no settings.")
-    return content
 
 
 def find_state(path: Path, epoch: int | None = None) -> Path:
@@ -136,7 +126,11 @@ def find_state(path: Path, epoch: int | None = None) -> Path:
         )
     if path.is_file():
         return path
-    states = {int(found.group(1)): file for file in path.glob("state_*.pt") if (found := _epoch(file))}
+    states = {
+        int(found[1]): file
+        for file in path.glob("state_*.pt")
+        if (found := re.fullmatch(r"state_(\d+)\.pt", file.name))
+    }
     if not states or (epoch is not None and epoch not in states):
         wanted = "state_<epoch>.pt" if epoch is None else f"state_{epoch}.pt"
         raise CheckpointError(f"there is no {wanted} in {path}.")
@@ -175,15 +169,4 @@ def _renamed(diffusion: Mapping[str, Tensor], kind: Kind, path: Path) -> dict[st
         for name, value in diffusion.items()
         if name.startswith("model.")
     }
-    levels = {int(found.group(1)) for name in network if (found := _LEVEL[kind].match(name))}
-    if not levels:
-        raise CheckpointError(f"{path} holds no {kind}.")
-    layers = denoiser_layers if kind == "denoiser" else critic_layers
-    try:
-        return translate(network, layers(len(levels)), "original")
-    except KeyError as error:
-        raise CheckpointError(f"{path} has weights that no {kind} here has: {error}.") from error
-
-
-def _epoch(file: Path) -> re.Match[str] | None:
-    return re.fullmatch(r"state_(\d+)\.pt", file.name)
+    return translate(network, kind, "original", path)

@@ -143,6 +143,24 @@ def test_statistics_of_another_width_and_another_noise_are_refused(tmp_path, sta
         main([*words, f"statistics={statistics(14)}"])
 
 
+def test_a_missing_weight_is_named(tmp_path, statistics):
+    path = write_state(tmp_path / "state_0.pt", Denoiser(14, 8, (1, 2)))
+    state = torch.load(path)
+    del state["ema"]["model.final_conv.1.bias"]
+    torch.save(state, path)
+    with pytest.raises(SystemExit, match=r"fit no denoiser.*head\.1\.bias"):
+        main([f"from={path}", "task=hopper-medium-v2", f"to={tmp_path}/run", f"statistics={statistics(14)}"])
+
+
+@pytest.mark.parametrize("scale", ["[0, 1]", "[1, NaN]", "1", '["a"]'])
+def test_statistics_that_are_none_are_refused(tmp_path, scale):
+    path = write_state(tmp_path / "state_0.pt", Denoiser(14, 8, (1, 2)))
+    (tmp_path / "statistics.json").write_text(f'{{"offset": [0, 0], "scale": {scale}}}')
+    words = [f"from={path}", "task=hopper-medium-v2", f"to={tmp_path}/run"]
+    with pytest.raises(SystemExit, match=r"statistics\.json must hold lists of numbers 'offset' and 'scale'"):
+        main([*words, f"statistics={tmp_path}/statistics.json"])
+
+
 def test_a_run_that_is_there_is_not_replaced(hopper, tmp_path):  # noqa: F811
     export([f"checkpoint={hopper}", f"to={tmp_path}/out"])
     main([f"from={tmp_path}/out", f"to={tmp_path}/run"])

@@ -8,6 +8,9 @@ import torch
 from diffusers import DDPMScheduler
 from torch import nn
 
+from diffplan.interop.network_layers import network_settings
+from diffplan.method.network.temporal_unet import TemporalUnet
+from diffplan.method.network.value_unet import ValueUnet
 from tests.method.network.test_temporal_unet import filled_by_rule
 
 
@@ -107,3 +110,16 @@ def write_state(path: Path, network: nn.Module, steps: int = 20, horizon: int | 
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"step": step, "model": {**zeros, **buffers}, "ema": {**weights, **buffers}}, path)
     return path
+
+
+def rebuild_denoiser(weights) -> TemporalUnet:
+    """Builds the network that holds weights under our names."""
+    network = TemporalUnet(**network_settings(weights, "denoiser"))
+    network.load_state_dict(dict(weights))
+    return network.eval()
+
+
+def rebuild_critic(weights, horizon: int) -> ValueUnet:
+    network = ValueUnet(**network_settings(weights, "critic", horizon))
+    network.load_state_dict(dict(weights))
+    return network.eval()

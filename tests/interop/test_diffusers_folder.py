@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from diffplan.errors import CheckpointError
 from diffplan.interop.imported_weights import read_diffusers
-from diffplan.interop.network_shape import rebuild_critic, rebuild_denoiser
+from tests.interop.original_layout import rebuild_critic, rebuild_denoiser
 
 
 @pytest.fixture
@@ -67,7 +67,11 @@ def test_a_prediction_type_that_is_not_said_is_not_guessed(folder):
     ("file", "content", "message"),
     [
         ("unet/config.json", "{", "missing or broken"),
-        ("scheduler/scheduler_config.json", '{"_class_name": "os.system"}', "'os.system', which diffusers has not"),
+        (
+            "scheduler/scheduler_config.json",
+            '{"_class_name": "os.system"}',
+            "'os.system', which diffusers does not have",
+        ),
         (
             "scheduler/scheduler_config.json",
             '{"_class_name": "FlowMatchEulerDiscreteScheduler"}',

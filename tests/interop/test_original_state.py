@@ -8,9 +8,8 @@ import torch
 
 from diffplan.errors import CheckpointError
 from diffplan.interop.imported_weights import find_state, read_original
-from diffplan.interop.network_shape import rebuild_critic, rebuild_denoiser
 from diffplan.method.network.temporal_unet import TemporalUnet
-from tests.interop.original_layout import Denoiser, Value, write_state
+from tests.interop.original_layout import Denoiser, Value, rebuild_critic, rebuild_denoiser, write_state
 from tests.method.network.test_temporal_unet import filled_by_rule, num_parameters, pattern
 
 
