@@ -23,6 +23,7 @@ def export(*, checkpoint: str, to: str, critic: str | None = None, license: str 
 
 def _export(checkpoint: str, folder: Path, critic: str | None, license: str) -> list[str]:
     """Writes the folder; returns lines that say what was written and who can load it."""
+    from diffplan.cli.plan import critic_file
     from diffplan.config.resolvers import checkpoint_file
     from diffplan.interop.export_folder import check_place, exported_pipeline, why_not_theirs, write_export
     from diffplan.interop.exported_parts import sampler_of_run
@@ -32,9 +33,8 @@ def _export(checkpoint: str, folder: Path, critic: str | None, license: str) -> 
 
     check_place(folder)
     path = checkpoint_file(checkpoint)
-    critic_path = path.parent / "critic.ckpt" if critic is None else checkpoint_file(critic, "critic")
-    model = load_model(path)
-    judge = load_critic(critic_path) if critic is not None or critic_path.is_file() else None
+    critic_path = critic_file(critic, path)
+    model, judge = load_model(path), None if critic_path is None else load_critic(critic_path)
     written = read_checkpoint(path)
     config = checkpoint_config(written)
     task = config["task"]

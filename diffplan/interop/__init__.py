@@ -1,4 +1,4 @@
-"""Ours as diffusers' and the original's, and theirs as ours."""
+"""Converts models between diffplan, diffusers and the original repository."""
 
 from diffplan.interop.diffuser_pipeline import DiffuserPipeline, DiffuserPipelineOutput
 from diffplan.interop.diffusers_env import DiffusersEnv

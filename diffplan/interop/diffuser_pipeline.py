@@ -28,7 +28,8 @@ from diffplan.method.sampler.base import WarmStart
 from diffplan.method.shapes import Trajectories
 from diffplan.planner.candidates import Candidates, PlanDrawer
 
-Observations = Float[np.ndarray, "*env observation"] | Float[Tensor, "*env observation"]
+Array = np.ndarray | Tensor
+Observations = Float[Array, "*env observation"]
 
 _DOWNLOAD = ("cache_dir", "force_download", "local_files_only", "token", "revision")
 # No pickles: a repository that holds nothing else is refused when its weights are looked for.
@@ -42,30 +43,30 @@ class DiffuserPipelineOutput(BaseOutput):
 
     Attributes:
         actions: What to do next is ``actions[:, 0, 0]``, the first action of each environment's best plan.
-        observations: The states imagined.
+        observations: The planned observations.
         trajectories: The same plans in normalised units, for a warm start.
         values: Return predicted for each plan; None without a critic.
     """
 
-    actions: Float[np.ndarray, "env candidate horizon action"] | Float[Tensor, "env candidate horizon action"]
-    observations: (
-        Float[np.ndarray, "env candidate horizon observation"] | Float[Tensor, "env candidate horizon observation"]
-    )
+    actions: Float[Array, "env candidate horizon action"]
+    observations: Float[Array, "env candidate horizon observation"]
     trajectories: Float[Tensor, "env candidate horizon transition"]
-    values: Float[np.ndarray, "env candidate"] | Float[Tensor, "env candidate"] | None = None
+    values: Float[Array, "env candidate"] | None = None
 
     @classmethod
     def of_candidates(cls, model: TrajectoryModel, plans: Candidates, output_type: str) -> "DiffuserPipelineOutput":
-        """Gives ranked candidates in raw units.
+        """Converts ranked candidates to raw units.
 
         Args:
             model: The model that drew them.
             plans: Sorted by value.
             output_type: ``np`` or ``pt``.
         """
-        layout, normalizer, drawn = model.layout, model.normalizer, plans.trajectories
-        actions = normalizer.unnormalize(drawn[..., layout.actions], layout.actions)
-        observations = normalizer.unnormalize(drawn[..., layout.observations], layout.observations)
+        layout, drawn = model.layout, plans.trajectories
+        actions, observations = (
+            model.normalizer.unnormalize(drawn[..., columns], columns)
+            for columns in (layout.actions, layout.observations)
+        )
         if output_type == "pt":
             return cls(actions, observations, drawn, plans.values)
         values = None if plans.values is None else plans.values.cpu().numpy()
@@ -100,7 +101,7 @@ class DiffuserPipeline(DiffusionPipeline):
     def from_pretrained(
         cls, pretrained_model_name_or_path: str | os.PathLike, parts: Sequence[type] = (), **settings: Any
     ) -> "DiffuserPipeline":
-        """Loads an exported folder or one of the Hub; also a ``ValueGuidedRLPipeline``'s, given ``trajectory=``.
+        """Loads an exported folder, or a ``ValueGuidedRLPipeline``'s if ``trajectory=`` is given, from disk or the Hub.
 
         Args:
             pretrained_model_name_or_path: Folder, or name on the Hub.
@@ -110,10 +111,13 @@ class DiffuserPipeline(DiffusionPipeline):
                 folder's.
 
         Raises:
-            CheckpointError: the folder does not say what the numbers of a plan mean, or names a class that may not be
+            CheckpointError: The folder does not say what the columns of a plan mean, or names a class that may not be
                 built.
         """
-        folder, settings = _local_folder(pretrained_model_name_or_path, settings)
+        folder = Path(pretrained_model_name_or_path)
+        download = {key: settings.pop(key) for key in _DOWNLOAD if key in settings}
+        if not folder.is_dir():
+            folder = Path(snapshot_download(str(folder), allow_patterns=_PATTERNS, **download))
         names = ("unet", "scheduler", "trajectory", "value_function")
         components = {name: settings.pop(name) for name in names if name in settings}
         settings.setdefault("low_cpu_mem_usage", is_accelerate_available())
@@ -139,31 +143,32 @@ class DiffuserPipeline(DiffusionPipeline):
         """Writes the index of a saved pipeline, such that ``ValueGuidedRLPipeline`` takes it where it can."""
         super().save_config(save_directory, push_to_hub, **settings)
         path = Path(save_directory) / self.config_name
-        path.write_text(json.dumps(_index(json.loads(path.read_text())), indent=2, sort_keys=True) + "\n")
+        index = json.loads(path.read_text())
+        # The trajectory format is found by its folder; diffusers' pipeline would warn of a component it does not have.
+        index.pop("trajectory", None)
+        networks = [index.get(name, [None, None]) for name in ("unet", "value_function")]
+        for network in networks:
+            if str(network[0]).startswith("diffplan."):
+                network[0] = "diffplan"
+        if all(network[0] == "diffusers" for network in networks):
+            index["_class_name"] = "ValueGuidedRLPipeline"
+        path.write_text(json.dumps(index, indent=2, sort_keys=True) + "\n")
 
     def model(self) -> TrajectoryModel:
-        """The denoiser as our planners and samplers take it, on the pipeline's own weights.
+        """Returns the denoiser for diffplan's planners and samplers; it uses the pipeline's own weights.
 
         Raises:
-            TaskMismatchError: the scheduler is not for the noise that it was trained on.
+            TaskMismatchError: The denoiser was trained with other noise than the scheduler's.
         """
-        form = self.trajectory
-        form.check_scheduler(self.scheduler)
-        return TrajectoryModel(
-            backbone_of(self.unet),
-            form.normalizer(),
-            self.scheduler,
-            form.conditioning,
-            form.layout,
-            form.config.horizon,
-            form.config.stride,
-        )
+        self.trajectory.check_scheduler(self.scheduler)
+        conditioning = self.trajectory.conditioning
+        return TrajectoryModel(backbone_of(self.unet), conditioning=conditioning, **self._common_parts())
 
     def critic(self) -> TrajectoryCritic | None:
-        """The critic as our planners and guides take it, on the pipeline's own weights; None without one.
+        """Returns the critic for diffplan's planners and guides, on the pipeline's own weights; None without one.
 
         Raises:
-            CheckpointError: nothing is said of what its values predict.
+            CheckpointError: The trajectory format does not say which returns the critic predicts.
         """
         form = self.trajectory
         if self.value_function is None:
@@ -172,22 +177,23 @@ class DiffuserPipeline(DiffusionPipeline):
             raise CheckpointError("there is a value function, but the trajectory format does not say its returns.")
         return TrajectoryCritic(
             critic_backbone_of(self.value_function, form.config.horizon),
-            form.normalizer(),
-            self.scheduler,
-            form.layout,
-            form.config.horizon,
-            form.config.stride,
-            form.target,
-            form.offset.new_zeros(()),
-            form.offset.new_ones(()),
+            target=form.target,
+            offset=form.offset.new_zeros(()),
+            scale=form.offset.new_ones(()),
+            **self._common_parts(),
         )
 
+    def _common_parts(self) -> dict[str, Any]:
+        form = self.trajectory
+        sizes = {"layout": form.layout, "horizon": form.config.horizon, "stride": form.config.stride}
+        return {"normalizer": form.normalizer(), "scheduler": self.scheduler, **sizes}
+
     def enable_fast_networks(self) -> None:
-        """Plans with equal networks that cost about half the multiplications, on a second copy of the weights."""
+        """Switches to networks that compute the same with about half the multiplications, on a copy of the weights."""
         self._fast_networks = FastNetworks()
 
     def disable_fast_networks(self) -> None:
-        """Plans with the networks as they were trained, and frees the copy."""
+        """Switches back to the networks as they were trained, and frees the copy."""
         self._fast_networks = None
 
     def __call__(
@@ -242,9 +248,9 @@ class DiffuserPipeline(DiffusionPipeline):
             callback_on_step_end_tensor_inputs: Which tensors it is given; there is ``trajectories``.
 
         Raises:
-            ConfigError: settings that do not go together, or a precision other than single.
-            TaskMismatchError: the scheduler is not for the noise that the networks were trained on.
-            HorizonError: the networks cannot take the horizon.
+            ConfigError: Settings contradict each other, or the networks are not in single precision.
+            TaskMismatchError: The networks were trained with other noise than the scheduler's.
+            HorizonError: The networks cannot take the horizon.
         """
         self._check(output_type, callback_on_step_end_tensor_inputs)
         if guide is not None and (guidance_scale is not None or t_stopgrad is not None):
@@ -257,7 +263,11 @@ class DiffuserPipeline(DiffusionPipeline):
         given = _given(model, drawer.horizon, observations, goals)
         if self._fast_networks is not None:
             drawer = drawer.on_fast_networks(self._fast_networks, len(given) * num_candidates)
-        start = self._start(warm_start, num_warm_start_steps)
+        start = None
+        if (warm_start is None) != (num_warm_start_steps is None):
+            raise ConfigError("warm_start and num_warm_start_steps are given together or not at all.")
+        if warm_start is not None and num_warm_start_steps is not None:
+            start = WarmStart(warm_start.to(self.device), num_warm_start_steps)
         timesteps = torch.tensor(sampler.timesteps(start))
         with self.progress_bar(total=len(timesteps)) as bar:
 
@@ -305,13 +315,6 @@ class DiffuserPipeline(DiffusionPipeline):
         t_stopgrad = form.t_stopgrad if t_stopgrad is None else t_stopgrad
         return ValueGuide(critic, scale, num_steps, 2 if t_stopgrad is None else t_stopgrad, scaling)
 
-    def _start(self, plans: Trajectories | None, num_steps: int | None) -> WarmStart | None:
-        if (plans is None) != (num_steps is None):
-            raise ConfigError("warm_start and num_warm_start_steps are given together or not at all.")
-        if plans is None or num_steps is None:
-            return None
-        return WarmStart(plans.to(self.device), num_steps)
-
 
 def _generators(generator: torch.Generator | Sequence[torch.Generator] | None) -> list[torch.Generator]:
     if generator is None:
@@ -325,7 +328,7 @@ def _given(
     """Puts present observations, and goals where the model has them, into the order of its conditioning.
 
     Raises:
-        ConfigError: goals for a model without, none for one that needs them, or shapes that do not fit.
+        ConfigError: Goals are given to a model without goals, or missing, or the shapes do not fit.
     """
     num_given = len(model.conditioning.rows(horizon))
     if (goals is not None) != (num_given == 2):
@@ -339,26 +342,3 @@ def _given(
             f"{' and '.join(str(tuple(row.shape)) for row in rows)}."
         )
     return torch.stack([torch.atleast_2d(row) for row in rows], dim=1)
-
-
-def _local_folder(name_or_path: str | os.PathLike, settings: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
-    """Returns a pipeline's folder, downloaded from the Hub if it is not on this machine, and the other settings."""
-    folder = Path(name_or_path)
-    download = {key: value for key, value in settings.items() if key in _DOWNLOAD}
-    if not folder.is_dir():
-        folder = Path(snapshot_download(str(name_or_path), allow_patterns=_PATTERNS, **download))
-    return folder, {key: value for key, value in settings.items() if key not in _DOWNLOAD}
-
-
-def _index(index: dict[str, Any]) -> dict[str, Any]:
-    """Changes a pipeline's index so that ``ValueGuidedRLPipeline`` reads it, and so that it names no module of ours.
-
-    The trajectory format is found by its folder. ``ValueGuidedRLPipeline`` has no such component and would warn of it.
-    """
-    index = {key: value for key, value in index.items() if key != "trajectory"}
-    for name in ("unet", "value_function"):
-        if str(index.get(name, [None])[0]).startswith("diffplan."):
-            index[name] = ["diffplan", index[name][1]]
-    if all(index.get(name, [None])[0] == "diffusers" for name in ("unet", "value_function")):
-        index["_class_name"] = "ValueGuidedRLPipeline"
-    return index

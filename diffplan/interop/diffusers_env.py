@@ -1,4 +1,5 @@
 import os
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,8 +25,8 @@ class DiffusersEnv:
         layout = trajectory.layout
         offset, scale = trajectory.offset.cpu().numpy(), trajectory.scale.cpu().numpy()
         self._dataset = {
-            "actions": _Moments(offset[layout.actions], scale[layout.actions]),
-            "observations": _Moments(offset[layout.observations], scale[layout.observations]),
+            name: SimpleNamespace(mean=partial(np.copy, offset[columns]), std=partial(np.copy, scale[columns]))
+            for name, columns in (("actions", layout.actions), ("observations", layout.observations))
         }
         self.env = env
         self.observation_space = getattr(env, "observation_space", SimpleNamespace(shape=(layout.observation_dim,)))
@@ -39,12 +40,7 @@ class DiffusersEnv:
 
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike, env: Any = None) -> "DiffusersEnv":
-        """Reads the statistics of an exported folder.
-
-        Args:
-            folder: The folder.
-            env: See the class.
-        """
+        """Reads the statistics of an exported folder; for ``env`` see the class."""
         return cls(TrajectoryFormat.from_pretrained(folder, subfolder="trajectory"), env)
 
     def get_dataset(self) -> dict[str, Any]:
@@ -55,16 +51,3 @@ class DiffusersEnv:
         if name == "env" or self.env is None:
             raise AttributeError(name)
         return getattr(self.env, name)
-
-
-class _Moments:
-    """Mean and deviation of an array that is not kept."""
-
-    def __init__(self, mean: np.ndarray, deviation: np.ndarray) -> None:
-        self._mean, self._deviation = mean, deviation
-
-    def mean(self) -> np.ndarray:
-        return self._mean
-
-    def std(self) -> np.ndarray:
-        return self._deviation

@@ -1,6 +1,5 @@
 """Writes an exported model as a folder, completely or not at all, and never over something else."""
 
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -28,8 +27,8 @@ def exported_pipeline(
         form: Its trajectory format.
 
     Raises:
-        CheckpointError: the networks cannot be exported.
-        TaskMismatchError: denoiser and critic do not belong together.
+        CheckpointError: The networks cannot be exported.
+        TaskMismatchError: Denoiser and critic do not belong together.
     """
     value_function = None
     if critic is not None:
@@ -42,11 +41,8 @@ def exported_pipeline(
         given = pipeline.unet(columns_first, timesteps).sample.transpose(1, 2)
         _check_equal(given, model.backbone(plans, timesteps), "denoiser")
         if critic is not None:
-            _check_equal(
-                pipeline.value_function(columns_first, timesteps).sample[:, 0],
-                critic.values(plans, timesteps),
-                "critic",
-            )
+            values = pipeline.value_function(columns_first, timesteps).sample[:, 0]
+            _check_equal(values, critic.values(plans, timesteps), "critic")
     return pipeline
 
 
@@ -67,34 +63,28 @@ def write_export(pipeline: DiffuserPipeline, card: str, folder: Path) -> None:
         folder: Where to.
 
     Raises:
-        CheckpointError: the folder holds something else.
+        CheckpointError: The folder holds something else.
     """
     check_place(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as place:
+        partial = Path(place) / "new"
+        partial.mkdir()
         pipeline.save_pretrained(partial)
         (partial / "README.md").write_text(card)
         # Temporary folders and safetensors files are private, but an export must be readable by everyone.
         for path in (partial, *partial.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
         if folder.exists():
-            former = partial.with_name(f"{partial.name}.former")
-            folder.rename(former)
-            partial.rename(folder)
-            shutil.rmtree(former)
-        else:
-            partial.rename(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+            folder.rename(Path(place) / "former")
+        partial.rename(folder)
 
 
 def check_place(folder: Path) -> None:
     """Refuses a folder that holds something else than an export.
 
     Raises:
-        CheckpointError: the folder holds something else.
+        CheckpointError: The folder holds something else.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return

@@ -1,13 +1,13 @@
 """Names of the parts in an exported model: the stem of their yaml and their settings, never an import path."""
 
-import importlib
 import inspect
 import logging
+import pkgutil
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from diffplan.config.parts import part_targets
+from diffplan.config.parts import part_targets, with_part_names
 from diffplan.errors import CheckpointError
 
 # Arguments of constructors that come from the model and the caller, not from the settings.
@@ -25,7 +25,7 @@ def part_entry(part: object) -> PartEntry:
     A setting is an argument of the constructor that the object keeps as an attribute of the same name.
 
     Raises:
-        CheckpointError: the object does not keep an argument, or its value is no plain value.
+        CheckpointError: The object does not keep an argument, or its value is no plain value.
     """
     kind, settings = type(part), {}
     for name, parameter in inspect.signature(kind.__init__).parameters.items():
@@ -51,23 +51,21 @@ def build_part(group: str, entry: PartEntry, own: Sequence[type], *given: Any) -
         given: First arguments of the constructor.
 
     Raises:
-        CheckpointError: no such class is known, or the settings do not fit it.
+        CheckpointError: No such class is known, or the settings do not fit it.
     """
-    stem, settings = _split(entry)
-    kinds, targets = {_stem(kind): kind for kind in own}, _targets(group)
-    for name in (stem, f"{stem}_{group}"):
-        if name in targets and name not in kinds:
-            module, _, kind = targets[name].rpartition(".")
-            kinds[name] = getattr(importlib.import_module(module), kind)
-        if name in kinds:
-            try:
-                return kinds[name](*given, **settings)
-            except TypeError as error:
-                raise CheckpointError(f"the settings of {group} {stem!r} do not fit its class: {error}.") from error
-    raise CheckpointError(
-        f"the exported model has the {group} {stem!r}; known are {', '.join(sorted({*targets, *kinds}))}. Pass a class "
-        "of your own with parts=(...)."
-    )
+    stem, settings = split_entry(entry)
+    known: dict[str, Any] = _targets(group) | {_stem(kind): kind for kind in own}
+    found = known.get(stem, known.get(f"{stem}_{group}"))
+    if found is None:
+        raise CheckpointError(
+            f"the exported model has the {group} {stem!r}; known are {', '.join(sorted(known))}. Pass a class of your "
+            "own with parts=(...)."
+        )
+    kind = pkgutil.resolve_name(found) if isinstance(found, str) else found
+    try:
+        return kind(*given, **settings)
+    except TypeError as error:
+        raise CheckpointError(f"the settings of {group} {stem!r} do not fit its class: {error}.") from error
 
 
 def sampler_of_run(node: Mapping[str, Any], scheduler: Any) -> Any:
@@ -75,35 +73,31 @@ def sampler_of_run(node: Mapping[str, Any], scheduler: Any) -> Any:
 
     Args:
         node: The run's settings of the sampler, with ``_target_``.
-        scheduler: Of the model.
+        scheduler: Scheduler of the model.
 
     Returns:
         The sampler. None for the unguided one, since every sampler draws the same without a guide, and for a class
         outside this package.
     """
-    stem = _snake(str(node["_target_"]).rpartition(".")[2])
-    if stem == "unguided_sampler":
+    stem = with_part_names(node).get("_part_", node.get("_target_"))
+    if stem == "sampler/unguided_sampler":
         return None
-    if stem not in _targets("sampler"):
+    if not stem.startswith("sampler/"):
         logger.warning("%s is not a sampler of this package: the export names none, pass guidance_rule=...", stem)
         return None
     settings = {key: value for key, value in node.items() if not key.startswith("_") and key not in _NOT_SETTINGS}
-    return build_part("sampler", {"part": stem, "settings": settings}, (), scheduler, None)
+    return build_part("sampler", {"part": stem.removeprefix("sampler/"), "settings": settings}, (), scheduler, None)
 
 
 def part_overrides(group: str, entry: PartEntry) -> list[str]:
     """Returns the overrides of a config that choose a part."""
-    stem, settings = _split(entry)
+    stem, settings = split_entry(entry)
     name = stem if stem in _targets(group) else f"{stem}_{group}"
     return [f"{group}={name}", *(f"{group}.{key}={value}" for key, value in settings.items())]
 
 
-def part_stem(entry: PartEntry) -> str:
-    """Returns the stem in the name of a part."""
-    return _split(entry)[0]
-
-
-def _split(entry: PartEntry) -> tuple[str, dict[str, Any]]:
+def split_entry(entry: PartEntry) -> tuple[str, dict[str, Any]]:
+    """Returns the stem and the settings of a part."""
     return (entry, {}) if isinstance(entry, str) else (str(entry["part"]), dict(entry.get("settings", {})))
 
 
@@ -112,8 +106,4 @@ def _targets(group: str) -> dict[str, str]:
 
 
 def _stem(kind: type) -> str:
-    return _snake(kind.__name__)
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()

@@ -1,4 +1,4 @@
-"""An ordinary run's checkpoints, made from weights of elsewhere."""
+"""Turns imported weights into the checkpoints of an ordinary run."""
 
 import io
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ def build_run(
     statistics: str | None = None,
     data_file: str | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Builds the modules that hold the weights, with a config that training could have had.
+    """Builds checkpoints that hold the weights, with a config that training could have had.
 
     Args:
         denoiser: The denoiser.
@@ -66,7 +66,7 @@ def build_run(
         DiffplanError: The weights, the task and the settings do not go together.
     """
     config = _compose(_overrides(denoiser, critic, task, name))
-    _check(denoiser, config)
+    _match(config, denoiser)
     offset, scale, data = _statistics(statistics, data_file, denoiser.form, config)
     OmegaConf.resolve(config)
     resolved: Any = OmegaConf.to_container(config)
@@ -119,37 +119,34 @@ def _overrides(denoiser: ImportedWeights, critic: ImportedWeights | None, task: 
             "the scheduler's file does not say what the network predicts; add --prediction-type sample, as is right "
             "for the published hopper models, or --prediction-type epsilon."
         )
-    network = network_settings(denoiser.average, "denoiser")
     form: Any = denoiser.form and denoiser.form.config
     settings = {
         "task": task,
         "name": name,
         "prediction_type": denoiser.prediction_type,
         "logger": "csv_logger",
-        **{f"backbone.{key}": network[key] for key in ("dim", "dim_multipliers", "attention", "kernel_size")},
-        "window.actions": network["transition_dim"] != _compose([f"task={task}"]).task.observation_dim,
+        "window.horizon": denoiser.horizon,
+        "window.stride": form and form.stride,
+        "task.diffusion_steps": None if denoiser.alphas_cumprod is None else len(denoiser.alphas_cumprod),
+        "task.clip_denoised": denoiser.clip_sample,
     }
-    if denoiser.horizon is not None:
-        settings["window.horizon"] = denoiser.horizon
-    if denoiser.alphas_cumprod is not None:
-        settings["task.diffusion_steps"] = len(denoiser.alphas_cumprod)
-    if denoiser.clip_sample is not None:
-        settings["task.clip_denoised"] = denoiser.clip_sample
+    overrides = [f"{key}={value}" for key, value in settings.items() if value is not None]
+    network = network_settings(denoiser.average, "denoiser")
+    overrides += [f"backbone.{key}={network[key]}" for key in ("dim", "dim_multipliers", "attention", "kernel_size")]
+    if form is not None:
+        overrides += part_overrides("normalizer", form.normalizer) + part_overrides("conditioning", form.conditioning)
     if critic is not None:
         judged = network_settings(critic.average, "critic")
-        settings |= {f"critic.backbone.{key}": judged[key] for key in ("dim", "dim_multipliers", "kernel_size")}
+        overrides += [f"critic.backbone.{key}={judged[key]}" for key in ("dim", "dim_multipliers", "kernel_size")]
         returns = {} if form is None else form.returns or {}
-        settings |= {f"critic.target.{key}": value for key, value in returns.items()}
-    parts = []
-    if form is not None:
-        settings["window.stride"] = form.stride
-        parts = part_overrides("normalizer", form.normalizer) + part_overrides("conditioning", form.conditioning)
-    return [f"{key}={value}" for key, value in settings.items()] + parts
+        overrides += [f"critic.target.{key}={value}" for key, value in returns.items()]
+    return overrides
 
 
-def _check(denoiser: ImportedWeights, config: DictConfig) -> None:
-    """Refuses weights that are of other columns than the task's, or trained on other noise than ours."""
+def _match(config: DictConfig, denoiser: ImportedWeights) -> None:
+    """Chooses windows with or without actions, and refuses a denoiser of other columns or other noise."""
     columns, task = network_settings(denoiser.average, "denoiser")["transition_dim"], config.task
+    config.window.actions = columns != task.observation_dim
     if columns not in (task.observation_dim, task.observation_dim + task.action_dim):
         raise TaskMismatchError(
             f"the network has {columns} columns, but {task.name} has {task.observation_dim} of observations and "

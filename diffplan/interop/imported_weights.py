@@ -22,7 +22,7 @@ _MAZE_RESAMPLE = re.compile(r"^(downs|ups)\.(\d+)\.2\.conv\.")
 
 @dataclass(frozen=True)
 class ImportedWeights:
-    """One network with its weights under our names, and what else its file says.
+    """One network with its weights under our names, and the facts that its file states.
 
     Attributes:
         average: The weights that planning uses.
@@ -45,7 +45,7 @@ class ImportedWeights:
     form: TrajectoryFormat | None = None
 
     def with_facts(self, **given: Any) -> "ImportedWeights":
-        """Adds facts that a user states; None states nothing.
+        """Adds facts that a user states. A value of None adds nothing.
 
         Raises:
             TaskMismatchError: The file says something else.
@@ -60,7 +60,7 @@ class ImportedWeights:
 def read_networks(
     source: Path, critic: str | None, epoch: int | None, prediction_type: str | None
 ) -> tuple[ImportedWeights, ImportedWeights | None]:
-    """Reads a denoiser, and the critic where there is one, in whichever layout they are.
+    """Reads a denoiser, and its critic if there is one, from diffusers' layout or the original's.
 
     Args:
         source: Folder in diffusers' layout, folder of the original's states, or one state.
@@ -69,7 +69,7 @@ def read_networks(
         prediction_type: What the original's denoiser predicts; None if not stated.
 
     Raises:
-        CheckpointError: There is nothing, or it cannot be read.
+        CheckpointError: There is no model, or it cannot be read.
     """
     if not source.exists():
         raise CheckpointError(f"there is nothing at {source}.")
@@ -84,7 +84,7 @@ def read_diffusers(folder: Path, kind: Kind) -> ImportedWeights:
     """Reads one network of a pipeline's folder.
 
     Raises:
-        CheckpointError: It cannot be read, would run code, or computes what no network here does.
+        CheckpointError: The network cannot be read, would run code, or computes what no network here does.
     """
     place = folder / ("unet" if kind == "denoiser" else "value_function")
     config, weights = read_settings(place / "config.json"), read_weights(place)
@@ -117,7 +117,7 @@ def find_state(path: Path, epoch: int | None = None) -> Path:
     """Returns the state file of a folder: the highest epoch, or the given one. A file is returned as it is.
 
     Raises:
-        CheckpointError: there is none, or the file is one of the pickled configs.
+        CheckpointError: There is no such file, or it is a pickled config.
     """
     if path.suffix == ".pkl":
         raise CheckpointError(
@@ -143,10 +143,11 @@ def read_original(path: Path, kind: Kind, prediction_type: str | None = None) ->
     Args:
         path: Its ``state_<epoch>.pt``.
         kind: Which network it must be.
-        prediction_type: What it predicts, which the file does not say; None takes what all released models predict.
+        prediction_type: What the network predicts, because the file does not say it. None means ``sample``, as in all
+            released models.
 
     Raises:
-        CheckpointError: it cannot be read, would run code, or is no such network.
+        CheckpointError: The file cannot be read, would run code, or holds another network.
     """
     state = read_tensors(path)
     if not isinstance(state, dict) or not {"model", "ema"} <= state.keys():

@@ -11,7 +11,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from pydantic import TypeAdapter
 
 from diffplan.errors import CheckpointError
-from diffplan.interop.exported_parts import part_stem
+from diffplan.interop.exported_parts import split_entry
 from diffplan.interop.trajectory_format import TrajectoryFormat
 from diffplan.run.result import Result
 
@@ -27,87 +27,7 @@ _DATA = {
     "imported": "unknown; the weights were imported",
 }
 _SCORES = ("normalized_score_mean", "normalized_score_stderr", "num_episodes")
-_CARD = """---
-{{ front_matter }}
----
-
-# {{ title }}
-
-A [Diffuser](https://arxiv.org/abs/2205.09991) model that plans by denoising trajectories, exported by diffplan.
-
-| | |
-|---|---|
-| task | {{ config.task }} |
-| environment | {{ config.env_id }} |
-| data | {{ data.name }}: {{ origin }} |
-| data hash | {{ data.sha256 or "unknown" }} |
-| transitions | {{ "{:,}".format(data.num_transitions) if "num_transitions" in data else "unknown" }} |
-| plan | {{ config.horizon }} rows, {{ config.stride }} environment steps apart |
-| action and observation columns | {{ config.action_dim }} and {{ config.observation_dim }} |
-| normalisation | {{ normalizer }}, column by column |
-| guidance | {{ "none" if config.returns is none else "scale %s" % config.guide_scale }} |
-| licence | {{ licence }} |
-
-## Recipe
-
-| | |
-|---|---|
-{% if command %}
-| trained by | `{{ command }}` |
-{% endif %}
-| steps and seed | {{ "{:,}".format(steps) }} steps of the denoiser, seed {{ seed }} |
-{% if cpu_seconds %}
-| cost of training | {{ "%.0f" % (cpu_seconds | sum / 60) }} CPU minutes |
-{% endif %}
-{% if commit %}
-| commit | {{ commit }} |
-{% endif %}
-{% if versions %}
-| versions | {{ versions.items() | map("join", " ") | join(", ") }} |
-{% endif %}
-
-## Scores
-
-{% if scores %}
-| protocol | normalised score | standard error | episodes | training seed |
-|---|---|---|---|---|
-{% for protocol, (mean, error, episodes) in scores.items() %}
-| {{ protocol }} | {{ "%.1f" % mean }} | {{ "%.1f" % error }} | {{ "%.0f" % episodes }} | {{ result.seed }} |
-{% endfor %}
-{% else %}
-Not evaluated: the run has left no result.
-{% endif %}
-
-## Use
-
-```python
-from diffplan.interop import DiffuserPipeline
-
-pipeline = DiffuserPipeline.from_pretrained("<this folder>")
-plan = pipeline(observations{{ ", goals=goals" if has_goal }})
-{{ "action = plan.actions[:, 0, 0]" if config.action_dim else "states = plan.observations[:, 0]" }}
-```
-
-{% if why_not_theirs %}
-diffusers' own `ValueGuidedRLPipeline` cannot plan with it: {{ why_not_theirs }}.
-{% else %}
-diffusers' own pipeline loads it too:
-
-```python
-from diffusers.experimental import ValueGuidedRLPipeline
-from diffplan.interop import DiffusersEnv
-
-env = DiffusersEnv.from_pretrained("<this folder>", env)
-pipeline = ValueGuidedRLPipeline.from_pretrained("<this folder>", env=env)
-action = pipeline(observation, planning_horizon={{ config.horizon }}, scale={{ config.guide_scale }})
-```
-
-Its guide is about five times as strong as the same `scale` is here, and not in proportion, so scores differ. Without
-`DiffusersEnv` it normalises all columns with one mean and one deviation, which is wrong for this model.
-{% endif %}
-
-The folder `trajectory` holds the statistics that observations and actions are normalised with, column by column.
-"""
+_TEMPLATE = Path(__file__).parent / "template" / "model_card.md.j2"
 
 
 def model_card(
@@ -154,15 +74,15 @@ def model_card(
         model_name=title,
         eval_results=evaluations or None,
     )
-    template = jinja2.Template(_CARD, trim_blocks=True, keep_trailing_newline=True)
+    template = jinja2.Template(_TEMPLATE.read_text(encoding="utf-8"), trim_blocks=True, keep_trailing_newline=True)
     return template.render(
         front_matter=front_matter.to_yaml(),
         title=title,
         config=config,
         data=data,
         origin=_DATA.get(str(data["kind"]), data["kind"]),
-        normalizer=part_stem(config.normalizer),
-        has_goal=part_stem(config.conditioning) == "start_and_goal",
+        normalizer=split_entry(config.normalizer)[0],
+        has_goal=split_entry(config.conditioning)[0] == "start_and_goal",
         licence=licence,
         command=training_command(run),
         steps=steps,

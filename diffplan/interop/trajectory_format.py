@@ -1,4 +1,4 @@
-"""What the numbers of a plan mean, as a component of an exported pipeline."""
+"""Describes the columns, units and noise of plans, as a component of an exported pipeline."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -24,7 +24,7 @@ FORMAT = 2
 
 
 class TrajectoryFormat(ModelMixin, ConfigMixin):
-    """What the numbers of a plan mean: the component that lets a pipeline do without environment and data set.
+    """Describes the columns, units and noise of plans, so that a pipeline needs no environment and no data set.
 
     Its weights are the statistics that raw units are normalised with, one offset and one scale a column, and the noise
     levels of training.
@@ -53,7 +53,7 @@ class TrajectoryFormat(ModelMixin, ConfigMixin):
         parts: Classes that names may mean, beside those of this package. They are not saved.
 
     Raises:
-        CheckpointError: a later format.
+        CheckpointError: The format is of a later version.
     """
 
     offset: Tensor
@@ -102,7 +102,7 @@ class TrajectoryFormat(ModelMixin, ConfigMixin):
             settings: Further arguments of diffusers' ``from_pretrained``.
 
         Raises:
-            CheckpointError: a later format, or a part that is not known.
+            CheckpointError: The format is of a later version, or a part is not known.
         """
         loaded = super().from_pretrained(*place, **{"low_cpu_mem_usage": False, **settings})
         loaded.parts = tuple(parts)
@@ -127,7 +127,7 @@ class TrajectoryFormat(ModelMixin, ConfigMixin):
             facts: The constructor's arguments from ``guide_scale`` to ``data``.
 
         Raises:
-            CheckpointError: a part cannot be described by its settings, or the model is a flow.
+            CheckpointError: A part cannot be described by its settings, or the model is a flow.
         """
         if prediction_type(model.scheduler) == "flow":
             raise CheckpointError(
@@ -170,7 +170,7 @@ class TrajectoryFormat(ModelMixin, ConfigMixin):
         """Refuses a scheduler for other noise or another kind of prediction than the networks were trained for.
 
         Raises:
-            TaskMismatchError: with what differs.
+            TaskMismatchError: The message says what differs.
         """
         asked = scheduler.config.get("prediction_type")
         if self.config.prediction_type not in (None, asked):
