@@ -145,6 +145,7 @@ def test_a_critic_of_longer_plans_than_its_head_takes_is_refused():
     [
         ({"act_fn": "swish"}, "act_fn='swish', but it must be 'mish'"),
         ({"flip_sin_to_cos": True}, "flip_sin_to_cos=True"),
+        ({"downsample_each_block": True}, "downsample_each_block=True, but it must be False"),
         ({"down_block_types": ("DownBlock1D", "AttnDownBlock1D")}, "down_block_types with 'AttnDownBlock1D'"),
     ],
 )
@@ -153,3 +154,12 @@ def test_a_unet_that_computes_something_else_is_refused_by_the_setting(setting, 
     model.register_to_config(**setting)
     with pytest.raises(CheckpointError, match=message):
         backbone_of(model)
+
+
+def test_a_unet_of_other_shapes_than_any_network_here_is_refused():
+    model = denoiser_model(TemporalUnet(6, 8, (1, 2)), 8)
+    model.out_block.final_conv1d_2 = torch.nn.Conv1d(8, 4, 1)
+    with pytest.raises(CheckpointError, match="the denoiser has weights of other shapes"):
+        backbone_of(model)
+    with pytest.raises(CheckpointError, match="the critic must be a UNet1DModel or one of ours, got DenoiserModel"):
+        critic_backbone_of(denoiser_model(TemporalUnet(6, 8, (1,)), 8), 8)
