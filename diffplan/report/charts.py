@@ -36,19 +36,13 @@ def chart_config(on_page: bool = False) -> dict[str, Any]:
     series = [f"var(--series-{number})" for number in range(1, len(COLOURS) + 1)] if on_page else list(COLOURS)
     font = "system-ui, 'DejaVu Sans', sans-serif" if on_page else "DejaVu Sans, Liberation Sans, sans-serif"
     text = {"labelColor": muted, "titleColor": muted, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": 400}
+    lines = {"gridColor": grid, "domainColor": grid, "tickColor": grid}
     return {
         "background": "transparent" if on_page else _PAPER,
         "font": font,
         "view": {"stroke": None},
         "range": {"category": series},
-        "axis": {
-            **text,
-            "gridColor": grid,
-            "domainColor": grid,
-            "tickColor": grid,
-            "labelOverlap": True,
-            "labelSeparation": 6,
-        },
+        "axis": {**text, **lines, "labelOverlap": True, "labelSeparation": 6},
         "legend": {**text, "labelColor": ink, "labelLimit": 320, "orient": "bottom", "symbolOpacity": 1},
         "title": {"color": ink, "subtitleColor": muted, "anchor": "start", "fontSize": 13, "subtitleFontSize": 11},
         "rule": {"color": ink},
@@ -121,60 +115,57 @@ def curve_chart(
     chosen = alt.selection_point(fields=["curve"], bind="legend", toggle="true")
     scale = alt.Scale(type="log", nice=False) if log else alt.Scale(zero=False)
     form = "~s" if data["value"].abs().max() >= 1e4 else PLAIN
-    axis = alt.Axis(format=form, tickCount=5)
     legend = alt.Legend(title=None, columns=1 if max(map(len, names), default=0) > 28 else 3)
     base = alt.Chart(data).encode(
         x=alt.X("step:Q", title="training step", axis=alt.Axis(format="~s", tickCount=5), scale=alt.Scale(nice=False)),
-        y=alt.Y("value:Q", title=y_title, scale=scale, axis=axis),
+        y=alt.Y("value:Q", title=y_title, scale=scale, axis=alt.Axis(format=form, tickCount=5)),
         color=alt.Color("curve:N", sort=names, legend=legend if len(names) > 1 else None),
-        opacity=alt.when(chosen).then(alt.value(1.0)).otherwise(alt.value(0.07)),
+        opacity=opacity(chosen, 1.0, 0.07),
     )
     layers: list[alt.Chart] = []
     if {"low", "high"} <= set(data):
         band = base.mark_area().transform_filter("isValid(datum.low)")
-        faint = alt.when(chosen).then(alt.value(0.18)).otherwise(alt.value(0.02))
-        layers.append(band.encode(y=alt.Y("low:Q", title=y_title), y2="high:Q", opacity=faint))
-    layers += _seed_lines(base, chosen) if "seed" in data else []
+        layers.append(band.encode(y=alt.Y("low:Q", title=y_title), y2="high:Q", opacity=opacity(chosen, 0.18, 0.02)))
+    means = base
+    if "seed" in data:
+        means, shown = base.transform_filter("!isValid(datum.seed)"), tick_box("single training seeds")
+        single = base.transform_filter(f"{shown.name} && isValid(datum.seed)").mark_line(strokeWidth=1)
+        layers.append(single.encode(detail="seed:N", opacity=opacity(chosen, 0.35, 0.03)).add_params(shown))
     if "raw" in data:
-        faint = alt.when(chosen).then(alt.value(0.3)).otherwise(alt.value(0.03))
-        layers.append(base.mark_line(strokeWidth=1).encode(y=alt.Y("raw:Q", title=y_title), opacity=faint))
-    means = base.transform_filter("!isValid(datum.seed)") if "seed" in data else base
+        raw = base.mark_line(strokeWidth=1)
+        layers.append(raw.encode(y=alt.Y("raw:Q", title=y_title), opacity=opacity(chosen, 0.3, 0.03)))
     layers.append(means.mark_line(strokeWidth=2))
-    layers.append(
-        _hovered(means, ["curve", "step", "value"], bool(data.groupby("curve").size().max() <= _MOST_MARKERS))
-    )
+    layers.append(_hovered(means, bool(data.groupby("curve").size().max() <= _MOST_MARKERS)))
     if reference is not None:
         # The label keeps away from where the first curve ends.
         last = data["value"][data["curve"] == names[0]].iloc[-1]
         layers += reference_line(reference, "y", is_before=bool(last < reference[0]))
-    chart = alt.layer(*layers).add_params(chosen, *_zoom())
+    chart = alt.layer(*layers).add_params(chosen, _zoom())
     return chart.properties(width="container", height=height)
 
 
-def _seed_lines(base: alt.Chart, chosen: alt.Parameter) -> list[alt.Chart]:
-    """Thin lines of single training seeds, with a box to tick them off."""
-    shown = alt.param("seeds", bind=alt.binding_checkbox(name="single training seeds"), value=True)
-    lines = base.transform_filter(f"{shown.name} && isValid(datum.seed)").mark_line(strokeWidth=1)
-    faint = alt.when(chosen).then(alt.value(0.35)).otherwise(alt.value(0.03))
-    return [lines.encode(detail="seed:N", opacity=faint).add_params(shown)]
+def opacity(parameter: alt.Parameter | str, chosen: float, others: float) -> Any:
+    """Draws marks that a parameter chooses more or less opaque than the others."""
+    return alt.when(parameter).then(alt.value(chosen)).otherwise(alt.value(others))
 
 
-def _hovered(base: alt.Chart, fields: Sequence[str], always_visible: bool) -> alt.Chart:
+def tick_box(label: str) -> alt.Parameter:
+    """Makes the box below a chart that shows and hides its training seeds."""
+    return alt.param("seeds", bind=alt.binding_checkbox(name=label), value=True)
+
+
+def _hovered(base: alt.Chart, always_visible: bool) -> alt.Chart:
     """Points with a tooltip; where there are many, only the one under the pointer is visible."""
     hover = alt.selection_point(on="pointerover", nearest=False, clear="pointerout", empty=False)
-    visible = alt.value(1.0 if always_visible else 0.0)
-    opacity = alt.when(hover).then(alt.value(1.0)).otherwise(visible)
-    tooltip = [alt.Tooltip(f"{name}:{'N' if name == 'curve' else 'Q'}", format=_FORMS.get(name, "")) for name in fields]
-    return base.mark_point(size=45).encode(opacity=opacity, tooltip=tooltip).add_params(hover)
+    tooltip = ["curve:N", alt.Tooltip("step:Q", format=","), alt.Tooltip("value:Q", format=".4~g")]
+    points = base.mark_point(size=45).encode(tooltip=tooltip)
+    return points.encode(opacity=opacity(hover, 1.0, 1.0 if always_visible else 0.0)).add_params(hover)
 
 
-_FORMS = {"step": ",", "value": ".4~g", "mean": ".1f", "low": ".1f", "high": ".1f", "score": ".1f", "cost": ".3~g"}
-
-
-def _zoom() -> list[alt.Parameter]:
+def _zoom() -> alt.Parameter:
     """Ctrl and the wheel zoom, dragging with the mouse moves, a double click resets; a finger scrolls the page."""
     drag = "[pointerdown[event.pointerType !== 'touch'], window:pointerup] > window:pointermove!"
-    return [alt.selection_interval(bind="scales", encodings=["x"], zoom="wheel![event.ctrlKey]", translate=drag)]
+    return alt.selection_interval(bind="scales", encodings=["x"], zoom="wheel![event.ctrlKey]", translate=drag)
 
 
 def reference_line(reference: tuple[float, str], axis: str, is_before: bool = True) -> list[alt.Chart]:
@@ -216,8 +207,7 @@ def _thinned(curves: pd.DataFrame) -> pd.DataFrame:
             column = "raw" if "raw" in ordered else "value"
             curve = ordered.loc[sorted({*stretch[column].idxmin(), *stretch[column].idxmax()})]
         parts.append(curve)
-    data = pd.concat(parts) if parts else curves.iloc[:0]
-    return rounded(data)
+    return rounded(pd.concat(parts) if parts else curves.iloc[:0])
 
 
 def rounded(data: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import altair as alt
 import jinja2
@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from diffplan.files import write_atomically
 from diffplan.report.charts import chart_config, chart_script, chart_spec
+from diffplan.report.run_summary import ProtocolSummary
 
 _TEMPLATES = Path(__file__).with_name("template")
 _TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".mp4": "video/mp4"}
@@ -26,13 +27,7 @@ _SIZE_MARK = "size-of-this-page"
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with its heading.
-
-    Attributes:
-        title: Heading.
-        chart: The chart.
-        note: What it shows; empty if the title says it.
-    """
+    """A chart with its heading, and a note on what it shows."""
 
     title: str
     chart: alt.LayerChart
@@ -42,20 +37,6 @@ class Figure:
     def spec(self) -> dict[str, Any]:
         """The chart as Vega-Lite, described for screen readers."""
         return chart_spec(self.chart) | {"description": self.title}
-
-
-@dataclass(frozen=True)
-class Charts:
-    """Charts side by side.
-
-    Attributes:
-        figures: The charts.
-        summary: If not empty, the charts are folded away under this line.
-    """
-
-    kind: ClassVar[str] = "charts"
-    figures: Sequence[Figure]
-    summary: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,15 +68,8 @@ class Medium:
 
 @dataclass(frozen=True)
 class Media:
-    """Pictures and videos side by side.
+    """Pictures and videos side by side, at least one, with a heading and a note beside it."""
 
-    Attributes:
-        items: At least one.
-        title: Heading; empty for none.
-        note: Muted text beside the heading.
-    """
-
-    kind: ClassVar[str] = "media"
     items: Sequence[Medium]
     title: str = ""
     note: str = ""
@@ -120,83 +94,53 @@ class Cell:
     muted: str = ""
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table that a click on a heading sorts.
+@dataclass(frozen=True, kw_only=True)
+class AbstractFold:
+    """Content that folds away under a line.
 
     Attributes:
-        columns: Headings.
-        rows: As many cells as columns.
-        num_text_columns: How many columns, from the left, hold words rather than numbers.
-        summary: If not empty, the table is folded under this line.
-        note: Muted text beside the summary.
-        is_open: Whether a folded table starts open.
-        below: Muted text below.
+        summary: The line; empty for content that does not fold.
+        note: Muted text beside the line.
+        is_open: Whether the content is shown at first.
+        below: Muted text below the content.
     """
 
-    kind: ClassVar[str] = "table"
+    summary: str = ""
+    note: str = ""
+    is_open: bool = False
+    below: str = ""
+
+
+@dataclass(frozen=True)
+class Charts(AbstractFold):
+    """Charts side by side; they are smaller if they fold away."""
+
+    figures: Sequence[Figure]
+
+
+@dataclass(frozen=True)
+class Table(AbstractFold):
+    """A table that a click on a heading sorts; the first ``num_text_columns`` hold words rather than numbers."""
+
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     num_text_columns: int = 0
-    summary: str = ""
-    note: str = ""
-    is_open: bool = True
-    below: str = ""
+
+
+@dataclass(frozen=True)
+class Code(AbstractFold):
+    """Preformatted text."""
+
+    text: str
 
 
 @dataclass(frozen=True)
 class Text:
-    """Paragraphs.
+    """Paragraphs: ``muted`` ones, or a ``warning`` or ``bad`` box with a heading."""
 
-    Attributes:
-        lines: One paragraph each.
-        look: ``muted``, ``warning`` or ``bad`` (a red box).
-        heading: In bold before the lines of a box.
-    """
-
-    kind: ClassVar[str] = "text"
     lines: Sequence[str]
     look: str = "muted"
     heading: str = ""
-
-
-@dataclass(frozen=True)
-class Code:
-    """Preformatted text under a line that folds it.
-
-    Attributes:
-        summary: The line.
-        text: The text.
-        is_open: Whether it starts open.
-        note: Muted text beside the line.
-        below: Muted text below.
-    """
-
-    kind: ClassVar[str] = "code"
-    summary: str
-    text: str
-    is_open: bool = False
-    note: str = ""
-    below: str = ""
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A headline number.
-
-    Attributes:
-        title: What was evaluated.
-        number: The score.
-        note: What the number is.
-        versus: Difference from the paper's number, whether that is reached, and that number; None if unknown.
-        facts: Label and text of further quantities.
-    """
-
-    title: str
-    number: str
-    note: str
-    versus: tuple[str, bool, str] | None
-    facts: Sequence[tuple[str, str]]
 
 
 Block = Charts | Media | Table | Text | Code
@@ -204,12 +148,7 @@ Block = Charts | Media | Table | Text | Code
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page.
-
-    Attributes:
-        title: Heading; empty for none.
-        blocks: From top to bottom; blocks without content are left out.
-    """
+    """A part of a page; one without blocks is left out."""
 
     title: str
     blocks: Sequence[Block]
@@ -225,7 +164,7 @@ class Page:
         chips: Label and text of what the page is about.
         lines: Muted lines below.
         boxes: Warnings.
-        tiles: Headline numbers.
+        scores: Headline numbers.
         facts: Label and text of further numbers.
         sections: The rest.
     """
@@ -235,7 +174,7 @@ class Page:
     chips: Sequence[tuple[str, str]] = ()
     lines: Sequence[str] = ()
     boxes: Sequence[Text] = ()
-    tiles: Sequence[Tile] = ()
+    scores: Sequence[ProtocolSummary] = ()
     facts: Sequence[tuple[str, str]] = ()
     sections: Sequence[Section] = ()
 
@@ -260,17 +199,17 @@ class Page:
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
         )
-        environment.filters["breakable"] = _breakable
+        environment.filters |= {"breakable": _breakable, "kind": lambda block: type(block).__name__}
         has_charts = any(isinstance(block, Charts) for section in self.sections for block in section.blocks)
         style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
         look = f"const chartConfig = {json.dumps(chart_config(on_page=True))};\n"
-        scripts = [chart_script()] * has_charts + [look + script]
+        scripts = [text.replace("</script", r"<\/script") for text in [chart_script()] * has_charts + [look + script]]
         text = environment.get_template("page.html.j2").render(
             page=self,
             style=Markup(style),
-            scripts=[Markup(one.replace("</script", r"<\/script")) for one in scripts],
+            scripts=[Markup(script) for script in scripts],
             # The policy lets exactly these scripts run, so that not even a mistake in escaping could start another.
-            hashes=[_hash(one.replace("</script", r"<\/script")) for one in scripts],
+            hashes=[_hash(script) for script in scripts],
             size=_SIZE_MARK,
         )
         return text.replace(_SIZE_MARK, f"{len(text.encode()) / 2**20:.1f} MiB")
@@ -295,17 +234,17 @@ class MediaBudget:
             step: Training step it belongs to.
             earlier: The same picture at earlier steps.
         """
-        is_video = is_video_file(path)
+        is_video, data = is_video_file(path), ""
         try:
             content, mime, note = (path.read_bytes(), _TYPES[path.suffix.lower()], "") if is_video else _shrunk(path)
+            size = len(content) * 4 // 3
+            if size > self.left:
+                note = f"left out to keep the page small ({size / 2**20:.1f} MiB)"
+            else:
+                self.left -= size
+                data = f"data:{mime};base64,{base64.b64encode(content).decode()}"
         except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
-            return Medium(label, step, "", is_video, "cannot be read", earlier=earlier)
-        size = len(content) * 4 // 3
-        if size > self.left:
-            note = f"left out to keep the page small ({size / 2**20:.1f} MiB)"
-            return Medium(label, step, "", is_video, note, earlier=earlier)
-        self.left -= size
-        data = f"data:{mime};base64,{base64.b64encode(content).decode()}"
+            note = "cannot be read"
         return Medium(label, step, data, is_video, note, earlier=earlier)
 
 

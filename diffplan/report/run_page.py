@@ -3,11 +3,13 @@
 import math
 import re
 import shlex
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -21,11 +23,11 @@ from diffplan.report.page import (
     Figure,
     Media,
     MediaBudget,
+    Medium,
     Page,
     Section,
     Table,
     Text,
-    Tile,
     is_medium_file,
     is_video_file,
 )
@@ -65,18 +67,13 @@ def run_page(record: RunRecord) -> Page:
     """
     summaries = ProtocolSummary.of_run(record)
     groups = record.groups
-    title = str(groups.get("name") or record.config.get("name") or record.run_dir.resolve().name)
-    learning: list[Block] = []
     main, more = _figures(record, summaries)
-    if main:
-        learning.append(Charts(main))
-    if more:
-        learning.append(Charts(more, f"{len(more)} more curves"))
+    learning = [Charts(main)] * bool(main) + [Charts(more, summary=f"{len(more)} more curves")] * bool(more)
     return Page(
-        title=title,
+        title=str(groups.get("name") or record.config.get("name") or record.run_dir.resolve().name),
         status=[_status(record)],
         chips=[(key, str(value)) for key, value in groups.items() if key != "name" and value not in (None, "", [])],
-        tiles=[_tile(summary) for summary in summaries],
+        scores=summaries,
         facts=_facts(record),
         sections=[
             Section("Learning", learning),
@@ -86,17 +83,10 @@ def run_page(record: RunRecord) -> Page:
     )
 
 
-def _tile(summary: ProtocolSummary) -> Tile:
-    versus = (summary.difference_text, summary.reaches_paper, summary.paper_text) if summary.paper else None
-    note = f"normalised score ± standard error, at step {summary.step:,}"
-    return Tile(summary.title, summary.score_text, note, versus, summary.facts)
-
-
 def _figures(record: RunRecord, summaries: Sequence[ProtocolSummary]) -> tuple[list[Figure], list[Figure]]:
     """Loss, scores over training and speed; then every other number that was logged at least twice."""
     main = [_figure("Training loss (logarithmic)", [_curve(record, _LOSS, "loss", smooth=True)], "loss", log=True)]
     used = {_LOSS, _SPEED} | _HIDDEN
-    keys = list(dict.fromkeys(key for step in sorted(record.metrics) for key in record.metrics[step]))
     for summary in summaries:
         prefix = f"eval/{summary.protocol}/"
         curves = [
@@ -105,9 +95,11 @@ def _figures(record: RunRecord, summaries: Sequence[ProtocolSummary]) -> tuple[l
         ]
         reference = (summary.paper[0], f"paper {summary.paper_text}") if summary.paper else None
         main.append(_figure(f"{summary.title}: score over training", curves, "score", reference=reference))
-        used |= {key for key in keys if key.startswith((f"{prefix}normalized_score_", f"{prefix}latched_score_"))}
+        used |= {
+            key for key in record.keys if key.startswith((f"{prefix}normalized_score_", f"{prefix}latched_score_"))
+        }
     main.append(_figure("Training steps per second", [_curve(record, _SPEED, "speed", smooth=True)], "steps / s"))
-    more = [_figure(key, [_curve(record, key, key)], "", height=150) for key in sorted(set(keys) - used)]
+    more = [_figure(key, [_curve(record, key, key)], "", height=150) for key in sorted(set(record.keys) - used)]
     return [figure for figure in main if figure], [figure for figure in more if figure]
 
 
@@ -151,49 +143,42 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
 
 def _logged(record: RunRecord, protocols: list[str]) -> list[Section]:
     """Pictures, videos and tables: one section per protocol in the given order, then whatever else was logged."""
-    media: dict[str, list[Any]] = {}
-    tables: dict[str, list[Table]] = {}
+    media: dict[str, list[Medium]] = defaultdict(list)
+    tables: dict[str, list[Table]] = defaultdict(list)
     budget = MediaBudget()
     for key in record.files:
         match = re.fullmatch(r"eval/([^/]+)/([^/]+)", key)
         name, label = (match.group(1), match.group(2)) if match else ("other", key)
         file = record.latest_file(key)
         if file is not None and file.path.suffix.lower() == ".csv":
-            tables.setdefault(name, []).append(_table(file, label))
+            tables[name].append(_table(file, label))
         elif file is not None and is_medium_file(file.path):
-            media.setdefault(name, []).append(_medium(record.files[key], file, label, budget))
-    names = sorted({*media, *tables}, key=lambda name: [*protocols, name].index(name))
+            media[name].append(_medium(record.files[key], file, label, budget))
     sections = []
-    for name in names:
-        pictures_first = sorted(media.get(name, []), key=lambda medium: medium.is_video)
-        blocks: list[Block] = [Media(pictures_first)] if pictures_first else []
+    for name in sorted({*media, *tables}, key=lambda name: [*protocols, name].index(name)):
+        pictures_first = [Media(sorted(media[name], key=lambda medium: medium.is_video))] * bool(media[name])
         title = "Further results" if name == "other" else protocol_title(name)
-        sections.append(Section(title, [*blocks, *tables.get(name, [])]))
+        sections.append(Section(title, [*pictures_first, *tables[name]]))
     return sections
 
 
-def _medium(files: Sequence[LoggedFile], latest: LoggedFile, label: str, budget: MediaBudget) -> Any:
+def _medium(files: Sequence[LoggedFile], latest: LoggedFile, label: str, budget: MediaBudget) -> Medium:
     """The latest picture or video; pictures come with a few earlier ones, evenly spread, the first one included."""
     before = [] if is_video_file(latest.path) else [f for f in files if f.step < latest.step and f.path.is_file()]
     if len(before) > _EARLIER_PICTURES:
-        last = len(before) - 1
-        before = [before[index * last // (_EARLIER_PICTURES - 1)] for index in range(_EARLIER_PICTURES)]
+        before = [before[int(place)] for place in np.linspace(0, len(before) - 1, _EARLIER_PICTURES)]
     earlier = [budget.inline(file.path, label, file.step) for file in before]
     return budget.inline(latest.path, label, latest.step, earlier)
 
 
 def _table(file: LoggedFile, label: str) -> Table:
-    columns, rows = read_table(file.path)
-    shown = pd.DataFrame(rows[:_MOST_ROWS], columns=range(len(columns)), dtype=object)
+    table = read_table(file.path)
+    shown = table.iloc[:_MOST_ROWS]
     texts = shown.apply(_column_texts)
-    cells = [
-        [Cell(text, sort) for text, sort in zip(of_texts, of_cells, strict=True)]
-        for of_texts, of_cells in zip(texts.to_numpy().tolist(), shown.to_numpy().tolist(), strict=True)
-    ]
-    left_out = max(len(rows) - _MOST_ROWS, 0)
+    left_out = len(table) - len(shown)
     return Table(
-        columns=[column.replace("_", " ") for column in columns],
-        rows=cells,
+        [column.replace("_", " ") for column in table.columns],
+        [[*map(Cell, *rows)] for rows in zip(texts.to_numpy().tolist(), shown.to_numpy().tolist(), strict=True)],
         summary=label,
         note=f"{len(shown)} rows, step {file.step:,}; click a column to sort",
         is_open=len(shown) <= _MOST_OPEN_ROWS,
@@ -201,36 +186,28 @@ def _table(file: LoggedFile, label: str) -> Table:
     )
 
 
-def _column_texts(cells: pd.Series) -> list[str]:
+def _column_texts(cells: pd.Series) -> pd.Series:
     """Whole numbers stay whole if the column has no others; other numbers get two decimals."""
-    values = [_number(cell) for cell in cells]
-    whole = all(value is None or value.is_integer() for value in values)
-    form = "{:.0f}" if whole else "{:.2f}"
-    return [cell or "none" if value is None else form.format(value) for cell, value in zip(cells, values, strict=True)]
-
-
-def _number(cell: str) -> float | None:
-    try:
-        value = float(cell)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+    values = pd.to_numeric(cells, errors="coerce").replace([math.inf, -math.inf], math.nan)
+    form = "{:.0f}" if (values.dropna() % 1 == 0).all() else "{:.2f}"
+    return values.map(form.format).where(values.notna(), cells.replace("", "none"))
 
 
 def _origin(record: RunRecord) -> list[Block]:
     """Config, commands and versions of the run, and where its numbers are."""
     blocks: list[Block] = []
     if record.config:
-        blocks.append(Code("Resolved config", yaml.safe_dump(record.config, sort_keys=False, allow_unicode=True)))
+        config = yaml.safe_dump(record.config, sort_keys=False, allow_unicode=True)
+        blocks.append(Code(config, summary="Resolved config"))
     starts = [event for event in record.events if event.get("event") == "start"]
     for number, event in enumerate(starts):
         command, versions = event.get("command"), event.get("versions")
-        known = versions if isinstance(versions, dict) else {}
-        used = [f"Python {event.get('python', '?')}, {event.get('platform', '?')}", *map(" ".join, _texts(known))]
+        used = [f"Python {event.get('python', '?')}, {event.get('platform', '?')}"]
+        used += [f"{name} {version}" for name, version in versions.items()] if isinstance(versions, dict) else []
         blocks.append(
             Code(
+                shlex.join(str(word) for word in command) if isinstance(command, list) else "",
                 summary="Resumed" if number else "Started",
-                text=shlex.join(str(word) for word in command) if isinstance(command, list) else "",
                 is_open=number == len(starts) - 1,
                 note=_clock(event.get("time")),
                 below=" · ".join(used),
@@ -238,10 +215,6 @@ def _origin(record: RunRecord) -> list[Block]:
         )
     folder = record.run_dir.resolve()
     return [*blocks, Text([f"Made from the files in {folder}: the numbers are in metrics.csv."])]
-
-
-def _texts(facts: dict[Any, Any]) -> list[tuple[str, str]]:
-    return [(str(key), str(value)) for key, value in facts.items()]
 
 
 def _clock(seconds: Any) -> str:
@@ -254,7 +227,7 @@ def _clock(seconds: Any) -> str:
 
 
 def _duration(seconds: float) -> str:
-    minutes, hours = int(seconds // 60), int(seconds // 3600)
-    if hours:
-        return f"{hours} h {minutes % 60} min"
+    minutes = int(seconds // 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
     return f"{minutes} min {int(seconds % 60)} s" if minutes else f"{seconds:.0f} s"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
 METRICS_FILE = "metrics.jsonl"
@@ -60,15 +61,8 @@ class JsonLines:
 
 @dataclass(frozen=True)
 class LoggedFile:
-    """A picture, video or table that a run logged.
+    """A picture, video or table that a run logged at a training step."""
 
-    Attributes:
-        key: Metric key, such as ``eval/single_task/plans``.
-        step: Training step it belongs to.
-        path: Where it lies, inside the run folder.
-    """
-
-    key: str
     step: int
     path: Path
 
@@ -98,15 +92,10 @@ class RunRecord:
     def read(cls, run_dir: Path) -> "RunRecord":
         """Reads a run folder, whole or half-written; what is missing or torn is left out."""
         records, events = JsonLines(run_dir / METRICS_FILE).read(), JsonLines(run_dir / EVENTS_FILE).read()
-        times = [line["time"] for line in records + events if isinstance(line.get("time"), (int, float))]
-        return cls(
-            run_dir=run_dir,
-            config=_read_config(run_dir / CONFIG_FILE),
-            metrics=merge_metrics(records),
-            files=_read_files(run_dir),
-            events=events,
-            last_time=float(max(times)) if times else None,
-        )
+        times = [float(line["time"]) for line in records + events if isinstance(line.get("time"), (int, float))]
+        config, last_time = read_yaml(run_dir / CONFIG_FILE), max(times, default=None)
+        config = dict(config) if isinstance(config, Mapping) else {}
+        return cls(run_dir, config, merge_metrics(records), _read_files(run_dir), events, last_time)
 
     @property
     def groups(self) -> dict[str, Any]:
@@ -118,6 +107,11 @@ class RunRecord:
     def last_step(self) -> int:
         """Greatest training step anything was logged at; 0 for an empty run."""
         return max(self.metrics, default=0)
+
+    @property
+    def keys(self) -> list[str]:
+        """Every key of a number, in the order of the steps that it was first logged at."""
+        return list(dict.fromkeys(key for step in sorted(self.metrics) for key in self.metrics[step]))
 
     def series(self, key: str) -> tuple[list[int], list[float]]:
         """Returns the steps at which a key was logged, ascending, and its values."""
@@ -159,22 +153,22 @@ def merge_metrics(records: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
     return rows
 
 
-def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Reads a table as text: its column names and its rows; an unreadable file has neither."""
+def read_table(path: Path) -> pd.DataFrame:
+    """Reads a table as text; rows of another length are left out, and an unreadable file is an empty table."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return [], []
-    return (lines[0], [row for row in lines[1:] if len(row) == len(lines[0])]) if lines else ([], [])
+            columns, *rows = csv.reader(file)
+    except (OSError, ValueError, csv.Error):
+        return pd.DataFrame()
+    return pd.DataFrame([row for row in rows if len(row) == len(columns)], columns=columns, dtype=object)
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> Any:
+    """Reads a YAML file; an unreadable one gives None."""
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return {}
-    return dict(config) if isinstance(config, Mapping) else {}
+        return None
 
 
 def _read_files(run_dir: Path) -> dict[str, list[LoggedFile]]:
@@ -185,9 +179,8 @@ def _read_files(run_dir: Path) -> dict[str, list[LoggedFile]]:
         if not (isinstance(key, str) and isinstance(step, int) and isinstance(name, str)):
             continue
         # A record is data: one that points outside the run folder is not followed.
-        if not (root / name).resolve().is_relative_to(root):
-            continue
-        files[key, step] = LoggedFile(key=key, step=step, path=run_dir / name)
+        if (root / name).resolve().is_relative_to(root):
+            files[key, step] = LoggedFile(step=step, path=run_dir / name)
     by_key: dict[str, list[LoggedFile]] = {}
     for key, step in sorted(files):
         by_key.setdefault(key, []).append(files[key, step])

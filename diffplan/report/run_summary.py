@@ -62,7 +62,7 @@ class ProtocolSummary:
     @classmethod
     def of_run(cls, record: RunRecord) -> "list[ProtocolSummary]":
         """Summarises every protocol that a run evaluated, those of the paper first."""
-        found = {match.group(1) for row in record.metrics.values() for key in row if (match := _SCORE.fullmatch(key))}
+        found = {match.group(1) for key in record.keys if (match := _SCORE.fullmatch(key))}
         ordered = [name for name in _KNOWN if name in found] + sorted(found.difference(_KNOWN))
         return [cls._of_protocol(record, name) for name in ordered]
 
@@ -96,21 +96,13 @@ class ProtocolSummary:
         prefix = f"eval/{protocol}/"
         steps, means = record.series(f"{prefix}normalized_score_mean")
         row = record.metrics[steps[-1]]
-        facts = []
+        values = {name: row.get(prefix + name, math.nan) for name, _, _ in _FACTS}
+        facts = [(label, form.format(values[name])) for name, label, form in _FACTS if math.isfinite(values[name])]
         latched = row.get(f"{prefix}latched_score_mean")
         if latched is not None:
-            facts.append(("latched score", with_error(latched, row.get(f"{prefix}latched_score_stderr"))))
-        for name, label, form in _FACTS:
-            value = row.get(prefix + name)
-            if value is not None and math.isfinite(value):
-                facts.append((label, form.format(value)))
-        return cls(
-            protocol=protocol,
-            step=steps[-1],
-            score=(means[-1], row.get(f"{prefix}normalized_score_stderr")),
-            paper=paper_score(record.config, protocol),
-            facts=facts,
-        )
+            facts.insert(0, ("latched score", with_error(latched, row.get(f"{prefix}latched_score_stderr"))))
+        score = (means[-1], row.get(f"{prefix}normalized_score_stderr"))
+        return cls(protocol, steps[-1], score, paper_score(record.config, protocol), facts)
 
 
 def protocol_title(protocol: str) -> str:
@@ -142,8 +134,10 @@ def print_scores(
     kind = "D4RL data" if data["kind"] == "d4rl" else f"{data['kind']} data (no D4RL result)"
     title = f"{data['name']} · {data['num_transitions']:,} transitions of {kind}"
     table = Table(box=SIMPLE_HEAD, pad_edge=False, title=title)
-    names = dict.fromkeys(key.split("/")[1] for key in metrics)
-    protocols = {name: _numbers(metrics, f"eval/{name}/") for name in names}
+    protocols: dict[str, dict[str, float]] = {}
+    for key, value in metrics.items():
+        _, protocol, name = key.split("/", 2)
+        protocols.setdefault(protocol, {})[name] = value
     has_goal = any("success_rate" in numbers for numbers in protocols.values())
     columns = _GOAL_COLUMNS if has_goal else _EPISODE_COLUMNS
     for column in ("protocol", "n", "score", "paper", *columns):
@@ -153,15 +147,11 @@ def print_scores(
         table.add_row(
             protocol,
             f"{numbers['num_episodes']:.0f}",
-            f"{numbers['normalized_score_mean']:.1f} ± {numbers['normalized_score_stderr']:.1f}",
+            with_error(numbers["normalized_score_mean"], numbers["normalized_score_stderr"]),
             "-" if paper is None else f"{paper[0]} ± {paper[1]}",
             *(_filled(form, numbers) for form in columns.values()),
         )
     (console or Console()).print(table)
-
-
-def _numbers(metrics: Mapping[str, float], prefix: str) -> dict[str, float]:
-    return {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
 
 
 def _filled(form: str, numbers: Mapping[str, float]) -> str:

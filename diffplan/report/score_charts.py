@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from diffplan.report.ablation import Ablation, AblationCell, value_text
-from diffplan.report.charts import PLAIN, axis_kind, is_wide, reference_line, rounded, save_chart
+from diffplan.report.ablation import Ablation, value_text
+from diffplan.report.charts import PLAIN, axis_kind, is_wide, opacity, reference_line, rounded, save_chart, tick_box
 
 INTERVAL_NOTE = "Mean with its 95 % interval; small rings are the training seeds"
 PAPER_NOTE = "; dashed: the paper's score on D4RL data"
@@ -27,7 +28,7 @@ def score_chart(ablation: Ablation, interactive: bool = True) -> alt.LayerChart:
     """
     axis = numeric_setting(ablation)
     cells = _cell_frame(ablation, axis)
-    score = "latched score" if ablation.metric == "latched" else "normalised score"
+    score = _score_name(ablation)
     line = None if ablation.metric == "latched" else ablation.paper
     if axis is None:
         return _rows(cells, _seed_frame(ablation, cells), score, line, interactive)
@@ -41,7 +42,7 @@ def score_chart(ablation: Ablation, interactive: bool = True) -> alt.LayerChart:
         if kind == "ordinal"
         else alt.X("x:Q", title=title, scale=scale, axis=ticks)
     )
-    base, colour = alt.Chart(cells).encode(x=x, y=_score_axis(score)), _series_colour(cells, is_named=False)
+    base, colour = alt.Chart(cells).encode(x=x, y=_score_axis(alt.Y, score)), _series_colour(cells, is_named=False)
     layers = [base.encode(color=colour).mark_line(strokeWidth=1.5, opacity=0.55), *_marks(base, colour, "y", score)]
     rings = alt.Chart(_seed_frame(ablation, cells)).encode(x=x, y=alt.Y("score:Q", title=score), color=colour)
     layers += _seed_rings(rings, interactive, xOffset=9)
@@ -66,14 +67,10 @@ def cost_chart(ablation: Ablation, interactive: bool = True) -> alt.LayerChart |
     # Cells with equal names lie close together, so that only the highest one is named.
     cells["mark"] = cells["mark"].where(cells["mean"] == cells.groupby("mark")["mean"].transform("max"), "")
     scale = alt.Scale(type="log" if is_wide(costs) else "linear", zero=False, nice=False, padding=28)
-    x = alt.X(
-        "cost:Q",
-        title=f"{unit} for one environment step",
-        scale=scale,
-        axis=alt.Axis(format=PLAIN, tickCount=5, grid=False),
-    )
-    score = "latched score" if ablation.metric == "latched" else "normalised score"
-    base = alt.Chart(rounded(cells)).encode(x=x, y=_score_axis(score))
+    ticks = alt.Axis(format=PLAIN, tickCount=5, grid=False)
+    x = alt.X("cost:Q", title=f"{unit} for one environment step", scale=scale, axis=ticks)
+    score = _score_name(ablation)
+    base = alt.Chart(rounded(cells)).encode(x=x, y=_score_axis(alt.Y, score))
     text = base.mark_text(align="left", dx=7, dy=-8).encode(text="mark:N")
     marks = _marks(base, _series_colour(cells, is_named=axis is None), "y", score)
     return alt.layer(*marks, text).properties(width="container", height=_HEIGHT)
@@ -122,16 +119,17 @@ def numeric_setting(ablation: Ablation) -> int | None:
 
 
 def _cell_frame(ablation: Ablation, axis: int | None) -> pd.DataFrame:
-    """One row a cell."""
+    """One row a cell; cells of one line of the chart share a series."""
     rows = []
     for cell in ablation.cells:
         low, high = cell.statistics.mean_interval
-        name = cell.values_text if axis is None else _shared(cell, ablation, axis)
+        pairs = zip(ablation.settings, cell.values, strict=True)
+        shared = ", ".join(f"{name}={value_text(value)}" for i, (name, value) in enumerate(pairs) if i != axis)
         rows.append(
             {
                 "number": cell.number,
                 "label": cell.label,
-                "series": f"{cell.number}  {name}" if axis is None else name,
+                "series": f"{cell.number}  {cell.values_text}" if axis is None else shared,
                 "value": None if axis is None else cell.values[axis],
                 "mean": cell.statistics.mean,
                 "low": low,
@@ -141,12 +139,6 @@ def _cell_frame(ablation: Ablation, axis: int | None) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
-
-
-def _shared(cell: AblationCell, ablation: Ablation, axis: int) -> str:
-    """What the cells of one line have in common."""
-    pairs = zip(ablation.settings, cell.values, strict=True)
-    return ", ".join(f"{name}={value_text(value)}" for i, (name, value) in enumerate(pairs) if i != axis)
 
 
 def _seed_frame(ablation: Ablation, cells: pd.DataFrame) -> pd.DataFrame:
@@ -170,8 +162,12 @@ def _dodged(cells: pd.DataFrame, kind: str) -> pd.DataFrame:
     return rounded(cells.assign(x=10**moved if kind == "log" else moved))
 
 
-def _score_axis(title: str, field: str = "mean:Q") -> alt.Y:
-    return alt.Y(field, title=title, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5, format=PLAIN))
+def _score_name(ablation: Ablation) -> str:
+    return "latched score" if ablation.metric == "latched" else "normalised score"
+
+
+def _score_axis(channel: type[alt.X | alt.Y], title: str) -> Any:
+    return channel("mean:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5, format=PLAIN))
 
 
 def _series_colour(cells: pd.DataFrame, is_named: bool) -> alt.Color:
@@ -192,8 +188,8 @@ def _marks(base: alt.Chart, colour: alt.Color, along: str, title: str) -> list[a
         base.mark_point(size=80, opacity=1).encode(color=colour, tooltip=tooltip),
     ]
     if base.data["baseline"].any():
-        ring = base.transform_filter("datum.baseline").mark_point(size=230, filled=False, strokeWidth=1.5, opacity=1)
-        marks.append(ring)
+        ringed = base.transform_filter("datum.baseline")
+        marks.append(ringed.mark_point(size=230, filled=False, strokeWidth=1.5, opacity=1))
     return marks
 
 
@@ -205,8 +201,8 @@ def _seed_rings(base: alt.Chart, interactive: bool, **offset: int) -> list[alt.C
     rings = base.mark_point(size=22, filled=False, strokeWidth=1.2, **offset).encode(tooltip=tooltip)
     if not interactive:
         return [rings]
-    shown = alt.param("seeds", bind=alt.binding_checkbox(name="training seeds"), value=True)
-    return [rings.encode(opacity=alt.when(shown.name).then(alt.value(0.9)).otherwise(alt.value(0.0))).add_params(shown)]
+    shown = tick_box("training seeds")
+    return [rings.encode(opacity=opacity(shown.name, 0.9, 0.0)).add_params(shown)]
 
 
 def _rows(
@@ -214,8 +210,10 @@ def _rows(
 ) -> alt.LayerChart:
     """One row a cell with its name above, for settings that are no numbers or too many of them."""
     y = alt.Y("number:O", axis=None)
-    x = alt.X("mean:Q", title=score, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5, format=PLAIN))
-    base, colour = alt.Chart(rounded(cells)).encode(x=x, y=y), _series_colour(cells, is_named=True)
+    base, colour = (
+        alt.Chart(rounded(cells)).encode(x=_score_axis(alt.X, score), y=y),
+        _series_colour(cells, is_named=True),
+    )
     names = base.mark_text(align="left", dy=-15).encode(x=alt.value(2), text="series:N")
     rings = alt.Chart(seeds).encode(x=alt.X("score:Q", title=score), y=y, color=colour)
     layers = [names, *_marks(base, colour, "x", score), *_seed_rings(rings, interactive, yOffset=9)]

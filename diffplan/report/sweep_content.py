@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from diffplan.errors import ResultError
 from diffplan.report.ablation import Ablation
 from diffplan.report.comparability import describe_changes
 from diffplan.report.results import FoundResults, RunSelection, StoredResult, stored_results
-from diffplan.report.run_record import CONFIG_FILE, RunRecord
+from diffplan.report.run_record import CONFIG_FILE, RunRecord, read_yaml
+from diffplan.run.result import Result
 
 _CELLS_DIFFER = ("data", "environment", "versions")
 _HYDRA_DIR = ".hydra"
@@ -96,12 +96,11 @@ class SweepContent:
     @property
     def data_texts(self) -> list[str]:
         """The training data of each task, with a warning if it is not D4RL's own."""
-        texts: dict[str, None] = {}
-        for stored in self.results:
-            data = stored.result.data
+        texts = []
+        for data in (stored.result.data for stored in self.results):
             known = "D4RL data" if data["kind"] == "d4rl" else f"{data['kind']} data: not a D4RL result"
-            texts[f"{data['name']}, {int(data['num_transitions']):,} transitions of {known}"] = None
-        return list(texts)
+            texts.append(f"{data['name']}, {int(data['num_transitions']):,} transitions of {known}")
+        return list(dict.fromkeys(texts))
 
     @property
     def is_d4rl(self) -> bool:
@@ -111,15 +110,14 @@ class SweepContent:
     @property
     def differences(self) -> list[str]:
         """How runs differ beside their settings, so that nobody compares them unaware."""
-        texts: dict[str, None] = {}
-        first_of_task: dict[str, StoredResult] = {}
-        for stored in self.results:
-            first = first_of_task.setdefault(stored.result.task, stored)
+        texts = []
+        first_of_task: dict[str, Result] = {}
+        for result in (stored.result for stored in self.results):
+            first = first_of_task.setdefault(result.task, result)
             for aspect in _CELLS_DIFFER:
-                change = describe_changes(getattr(first.result, aspect), getattr(stored.result, aspect))
-                if change:
-                    texts[f"Runs of {first.result.task} differ in {aspect}: {change}."] = None
-        return list(texts)
+                if change := describe_changes(getattr(first, aspect), getattr(result, aspect)):
+                    texts.append(f"Runs of {first.task} differ in {aspect}: {change}.")
+        return list(dict.fromkeys(texts))
 
     @property
     def versions(self) -> list[str]:
@@ -132,14 +130,14 @@ class SweepContent:
 
     def commands(self) -> list[str]:
         """Returns the commands that made the runs, as their folders have them."""
-        lines: dict[str, None] = {}
+        lines = []
         for stored in self.results:
             events = RunRecord.read(Path(stored.source).parent).events
-            words: list[Sequence[str]] = [e["command"] for e in events if isinstance(e.get("command"), list)]
+            words = [e["command"] for e in events if isinstance(e.get("command"), list) and e["command"]]
             if words:
-                name, *rest = (str(word) for word in words[-1])
-                lines[shlex.join([Path(name).name, *rest])] = None
-        return list(lines)
+                name, *rest = map(str, words[-1])
+                lines.append(shlex.join([Path(name).name, *rest]))
+        return list(dict.fromkeys(lines))
 
 
 def unfinished_runs(
@@ -175,17 +173,14 @@ def _known(results: Sequence[StoredResult]) -> str:
 
 def _facts(run_dir: Path) -> dict[str, Any]:
     """What the run was to be: from its resolved config, else from the words that it was started with."""
-    config = _read_yaml(run_dir / CONFIG_FILE)
-    if isinstance(config, Mapping):
-        task = config.get("task")
-        facts = {key: config.get(key) for key in _KEYS}
-        return facts | {"task": task.get("name") if isinstance(task, Mapping) else task}
-    hydra, words = (_read_yaml(run_dir / _HYDRA_DIR / f"{name}.yaml") for name in ("config", "overrides"))
-    config = hydra if isinstance(hydra, Mapping) else {}
-    task = config.get("task")
-    facts = {key: config.get(key) for key in ("name", "sweep", "seed")}
-    tried = [str(word) for word in words] if isinstance(words, list) else []
-    return facts | {"task": task.get("name") if isinstance(task, Mapping) else None, "ablation": ",".join(tried)}
+    config = read_yaml(run_dir / CONFIG_FILE)
+    own: dict[str, Any] = {}
+    if not isinstance(config, Mapping):
+        config, words = (read_yaml(run_dir / _HYDRA_DIR / f"{name}.yaml") for name in ("config", "overrides"))
+        own["ablation"] = ",".join(map(str, words)) if isinstance(words, list) else ""
+    facts = {key: config.get(key) if isinstance(config, Mapping) else None for key in _KEYS} | own
+    task = facts["task"]
+    return facts | {"task": task.get("name") if isinstance(task, Mapping) else task}
 
 
 def _label(facts: Mapping[str, Any]) -> str:
@@ -200,10 +195,3 @@ def _state(run_dir: Path) -> str:
     if last.get("event") == "finish":
         return f"ended without a result: {last.get('status')}"
     return f"running or interrupted, at step {record.last_step:,}" if record.events else "not begun"
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return None

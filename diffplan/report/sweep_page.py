@@ -66,8 +66,8 @@ def write_sweep_page(content: SweepContent, path: Path, command: str, max_bytes:
     if content.results:
         sections.append(Section("Every run", [_runs(content, path)]))
     commands = content.commands()
-    origin = [Code("The runs", "\n".join(commands), len(commands) <= 3)] if commands else []
-    origin += [Code("This page", command, True)]
+    origin = [Code("\n".join(commands), summary="The runs", is_open=len(commands) <= 3)] if commands else []
+    origin += [Code(command, summary="This page", is_open=True)]
     sections.append(Section("How it was made", [*origin, Text(content.versions)]))
     if not content.boards:
         sections.insert(0, Section("", [Text(["No run has finished an evaluation, so there is nothing to plot yet."])]))
@@ -92,7 +92,6 @@ def _status(content: SweepContent) -> list[tuple[str, str]]:
 
 
 def _boxes(content: SweepContent) -> list[Text]:
-
     left_out = [f"{board.title}, {label}: {reason}" for board in content.boards for label, reason in board.problems]
     left_out += [f"{run.label}: {run.state} ({run.run_dir})" for run in content.unfinished]
     left_out += [f"{source}: {reason}" for source, reason in content.skipped]
@@ -106,7 +105,8 @@ def _boxes(content: SweepContent) -> list[Text]:
 def _board(board: Ablation, records: Mapping[str, RunRecord], budget: MediaBudget, path: Path) -> list[Block]:
     """Table, remarks, charts and media of one task and protocol."""
     figures, absent = _figures(board, records) if board.cells else ([], [])
-    media = _media(board, records, budget, path) if board.cells else []
+    media: list[Block] = [*_media(board, records, budget, path)] if board.cells else []
+    media = media or [Text(["Pictures and videos: none lie beside these results."])]
     remarks = [
         *(f"What changes with {name}: {', '.join(also)}; its effect is theirs too."
           for name, also in zip(board.settings, board.also, strict=True) if also),
@@ -114,36 +114,27 @@ def _board(board: Ablation, records: Mapping[str, RunRecord], budget: MediaBudge
         *(text for cell in board.cells for text in cell.pool.dropped),
     ]  # fmt: skip
     allowed = sorted({*board.allowed, *(aspect for cell in board.cells for aspect in cell.pool.allowed)})
-    warning = [f"Averaged although different by request: {', '.join(allowed)}."] if allowed else []
+    warning = [f"Averaged although different by request: {', '.join(allowed)}."]
     return [
-        *([_scores(board)] if board.cells else []),
-        *([Text(warning, "warning")] if warning else []),
-        *([Text(remarks)] if remarks else []),
-        *([Charts(figures)] if figures else []),
-        *([Text(absent)] if absent else []),
+        *[_scores(board)] * bool(board.cells),
+        *[Text(warning, "warning")] * bool(allowed),
+        Text(remarks),
+        *[Charts(figures)] * bool(figures),
+        Text(absent),
         *media,
-        *([] if media else [Text(["Pictures and videos: none lie beside these results."])]),
     ]
 
 
 def _scores(board: Ablation) -> Table:
-
-    rows = []
+    names, rows = list(board.settings) or ["run"], []
     for cell in board.cells:
-        values = [value_text(value) for value in cell.values] or [cell.label]
-        named = [Cell(value) for value in values]
+        # The interval of the mean is in the chart below.
+        entries = {name: entry for name, entry in cell_entries(cell, board).items() if name != "mean, 95 %"}
+        named = [Cell(value) for value in map(value_text, cell.values)] or [Cell(cell.label)]
         named[0] = replace(named[0], badge=cell.number)
-        if cell.is_baseline:
-            named[-1] = replace(named[-1], muted="baseline")
-        entries = _entries(cell, board).values()
-        rows.append([*named, *(Cell(text, "" if number is None else number) for number, text in entries)])
-    names = list(board.settings) or ["run"]
-    return Table([*names, *_entries(board.cells[0], board)], rows, len(names))
-
-
-def _entries(cell: AblationCell, board: Ablation) -> dict[str, tuple[float | None, str]]:
-    """What the table shows of a cell; the interval of the mean is in the chart below."""
-    return {name: entry for name, entry in cell_entries(cell, board).items() if name != "mean, 95 %"}
+        named[-1] = replace(named[-1], muted="baseline" if cell.is_baseline else "")
+        rows.append([*named, *(Cell(text, "" if number is None else number) for number, text in entries.values())])
+    return Table([*names, *entries], rows, len(names))
 
 
 def _figures(board: Ablation, records: Mapping[str, RunRecord]) -> tuple[list[Figure], list[str]]:
@@ -160,31 +151,21 @@ def _figures(board: Ablation, records: Mapping[str, RunRecord]) -> tuple[list[Fi
         numbers = "cells of the table" if axis is None else board.settings[axis]
         note = f"{INTERVAL_NOTE.partition(';')[0]}; numbers are {numbers}."
         figures.append(Figure("Score against the cost of a decision", cost, note))
-    score, loss = f"eval/{board.protocol}/normalized_score_mean", "train/loss"
-    for key, name, reason in (
-        (score, "Score over training", "these runs were evaluated once"),
-        (
-            loss,
-            "Training loss (logarithmic)",
-            "their logs are not in these folders",
-        ),
+    score, scored_once = f"eval/{board.protocol}/normalized_score_mean", "these runs were evaluated once"
+    for title, key, reason, y_title, note in (
+        ("Score over training", score, scored_once, "normalised score", "; the band is one standard error over them"),
+        ("Training loss (logarithmic)", "train/loss", "their logs are not in these folders", "loss", ""),
     ):
         curves = {cell.number: _seed_curves(cell, records, key) for cell in board.cells}
-        drawn = [cell for cell in board.cells if not curves[cell.number].empty]
+        drawn = [number for number, curve in curves.items() if not curve.empty]
         if not drawn:
-            absent.append(f"{name}: no curve, because {reason}.")
+            absent.append(f"{title}: no curve, because {reason}.")
         for first in range(0, len(drawn), MOST_CURVES):
             part = drawn[first : first + MOST_CURVES]
-            several = f", cells {part[0].number} to {part[-1].number}" if len(drawn) > MOST_CURVES else ""
-            figures.append(_learning_figure(f"{name}{several}", [curves[cell.number] for cell in part], key == loss))
+            several = f", cells {part[0]} to {part[-1]}" if len(drawn) > MOST_CURVES else ""
+            chart = curve_chart(pd.concat([curves[number] for number in part]), y_title, log=y_title == "loss")
+            figures.append(Figure(f"{title}{several}", chart, f"Mean over training seeds{note}."))
     return figures, absent
-
-
-def _learning_figure(title: str, curves: Sequence[pd.DataFrame], is_loss: bool) -> Figure:
-
-    band = "" if is_loss else "; the band is one standard error over them"
-    chart = curve_chart(pd.concat(curves), "loss" if is_loss else "normalised score", log=is_loss)
-    return Figure(title, chart, f"Mean over training seeds{band}.")
 
 
 def _seed_curves(cell: AblationCell, records: Mapping[str, RunRecord], key: str) -> pd.DataFrame:
@@ -262,7 +243,7 @@ def _runs(content: SweepContent, path: Path) -> Table:
             )  # fmt: skip
     columns = ["run", "protocol", "seed", "mean", "episodes", "steps trained", "CPU s of training"]
     summary = f"{len(rows)} evaluation{'' if len(rows) == 1 else 's'}"
-    return Table(columns, rows, 2, summary, "click a column to sort", len(rows) <= 30)
+    return Table(columns, rows, 2, summary=summary, note="click a column to sort", is_open=len(rows) <= 30)
 
 
 def _link(source: str, page: Path) -> str | None:

@@ -53,7 +53,7 @@ def test_a_config_that_is_half_written_reads_as_empty(tmp_path):
 def test_a_table_with_a_torn_last_row_keeps_the_whole_rows(tmp_path):
     path = tmp_path / "episodes.csv"
     path.write_text("seed,score\n0,1.5\n1")
-    assert read_table(path) == (["seed", "score"], [["0", "1.5"]])
+    assert read_table(path).to_dict("list") == {"seed": ["0"], "score": ["1.5"]}
 
 
 def test_records_read_back_in_order(tmp_path):

@@ -132,7 +132,7 @@ def test_a_table_reads_back(tmp_path):
     logger = CsvLogger(tmp_path)
     logger.log_table("eval/single_task/episodes", ["seed", "score"], [[0, 1.5], [1, None]], step=3)
     file = RunRecord.read(tmp_path).latest_file("eval/single_task/episodes")
-    assert read_table(file.path) == (["seed", "score"], [["0", "1.5"], ["1", ""]])
+    assert read_table(file.path).to_dict("list") == {"seed": ["0", "1"], "score": ["1.5", ""]}
 
 
 def test_a_table_row_of_the_wrong_width_is_refused(tmp_path):
