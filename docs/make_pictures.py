@@ -20,7 +20,7 @@ from diffplan.env import MazeLayout, rollout
 from diffplan.interop import DiffuserPipeline
 from diffplan.method.sampler import UnguidedSampler
 from diffplan.planner.waypoint_planner import WaypointPlanner
-from diffplan.report.picture.maze_picture import INK, TIME, draw_goal, draw_maze, draw_path, draw_start
+from diffplan.report.picture.maze_picture import INK, TIME, draw_mark, draw_maze, draw_path
 
 ROOT = Path(__file__).parent.parent
 PICTURES = Path(__file__).parent / "pictures"
@@ -57,8 +57,8 @@ def draw_plan() -> None:
     left.scatter(plan[:, 1], plan[:, 0], c=np.linspace(0, 1, len(plan)), cmap=TIME, s=22, zorder=3)
     path = episode.observations[0, : episode.lengths[0]]
     left.plot(path[:, 1], path[:, 0], color=INK, linewidth=0.8, zorder=4)
-    draw_start(left, plan[0])
-    draw_goal(left, plan[-1])
+    draw_mark(left, "start", plan[0])
+    draw_mark(left, "goal", plan[-1])
     left.set_title("a plan of 32 rows, and the executed path (thin)", fontsize=9)
     image = right.imshow(plan.T, aspect="auto", cmap="viridis")
     right.set(yticks=range(4), yticklabels=["x", "y", "x velocity", "y velocity"], xlabel="row of the plan")
@@ -111,8 +111,8 @@ def draw_protocols() -> None:
         for index, ax in enumerate(row):
             draw_maze(ax, maze)
             draw_path(ax, episodes.observations[index, : episodes.lengths[index]], linewidth=2)
-            draw_start(ax, episodes.starts[index])
-            draw_goal(ax, episodes.targets[index])
+            draw_mark(ax, "start", episodes.starts[index])
+            draw_mark(ax, "goal", episodes.targets[index])
             ax.set_title(f"{protocol}, seed {index}", fontsize=8)
     save(figure, "protocols")
 

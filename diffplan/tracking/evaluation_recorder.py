@@ -15,9 +15,9 @@ from diffplan.env.render import StateRenderer
 from diffplan.env.rollout import Rollout
 from diffplan.errors import RenderingError
 from diffplan.report.picture.calibration_picture import draw_calibration
-from diffplan.report.picture.imagined_picture import draw_imagined
-from diffplan.report.picture.maze_picture import draw_plans
-from diffplan.report.picture.media_files import tile_videos, write_video
+from diffplan.report.picture.imagined_picture import imagined_figure
+from diffplan.report.picture.maze_picture import plans_figure
+from diffplan.report.picture.media_files import tile_videos, write_figure, write_video
 from diffplan.run.checkpoint import read_checkpoint
 from diffplan.run.evaluation import Evaluation
 from diffplan.run.folder import RunDir
@@ -70,7 +70,7 @@ def draw_evaluation(evaluation: Evaluation, folder: Path, step: int) -> dict[str
     drawn = []
     env = make_env(rollout.env_id).unwrapped
     if hasattr(env, "layout"):
-        draw_plans(env.layout, rollout, paths["plans"], evaluation.scores)
+        write_figure(plans_figure(env.layout, rollout, evaluation.scores), paths["plans"])
         drawn.append("plans")
     if calibration is not None and rollout.value_target is not None:
         draw_calibration(calibration, rollout.value_target, paths["calibration"])
@@ -90,7 +90,8 @@ def _draw_imagined(rollout: Rollout, path: Path) -> bool:
     """Draws the moments of the first filmed episode; returns False where states cannot be rendered."""
     try:
         with closing(StateRenderer(rollout.env_id)) as renderer:
-            draw_imagined(renderer, rollout, [m for m in rollout.moments if m.env == rollout.moments[0].env], path)
+            moments = [moment for moment in rollout.moments if moment.env == rollout.moments[0].env]
+            write_figure(imagined_figure(renderer, rollout, moments), path)
     except RenderingError as error:
         logger.warning("Imagined states are not drawn: %s", error)
         return False

@@ -1,7 +1,7 @@
 """Plans in a maze: one episode a panel, many plans of one decision, and a denoising chain as a film."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -16,12 +16,26 @@ from matplotlib.patches import Rectangle
 from diffplan.env.maze2d.maze_layout import MazeLayout
 from diffplan.env.rollout import Rollout
 from diffplan.errors import ConfigError
-from diffplan.report.picture.media_files import write_figure
 
 WALL, FLOOR, INK, GOAL = "#5c6370", "#f6f6f3", "#22262e", "#d64541"
 # From blue to orange: early and late rows differ in lightness too, and neither end drowns in the floor.
 TIME = LinearSegmentedColormap.from_list("time", ["#123a7c", "#3468c0", "#8a5fb8", "#d0587e", "#ef8a2b"])
 _HIDDEN_WALL = 0.7
+_COLUMNS, _PANEL_INCHES, _TITLE_INCHES, _FOOT_INCHES = 4, 2.4, 0.3, 0.4
+_THIN, _THICK = 1.2, 3.4
+_PLAN_ENDS = ("plan, first row", "plan, last row")
+_LOOKS: dict[str, dict[str, Any]] = {
+    "plan, first row": {"color": TIME(0.0), "linewidth": _THICK},
+    "plan, last row": {"color": TIME(1.0), "linewidth": _THICK},
+    "executed": {"color": INK, "linewidth": 0.8, "zorder": 3},
+} | {
+    name: {"marker": marker, "markersize": size, "color": face, "markeredgecolor": edge, "zorder": 5, "linestyle": ""}
+    for name, marker, size, face, edge in (
+        ("start", "o", 6.5, "white", INK),
+        ("goal", "*", 12, GOAL, "white"),
+        ("guide's spot", "P", 9, "#2a9d5c", "white"),
+    )
+}
 
 
 def visible_part(layout: MazeLayout) -> tuple[float, float, float, float]:
@@ -46,7 +60,7 @@ def draw_maze(ax: Axes, layout: MazeLayout) -> None:
         spine.set_visible(False)
 
 
-def draw_path(ax: Axes, path: Float[np.ndarray, "row position"], linewidth: float = 3.4) -> LineCollection:
+def draw_path(ax: Axes, path: Float[np.ndarray, "row position"], linewidth: float = _THICK) -> LineCollection:
     """Draws a plan, coloured from its first row to its last.
 
     Args:
@@ -62,36 +76,46 @@ def draw_path(ax: Axes, path: Float[np.ndarray, "row position"], linewidth: floa
     return lines
 
 
-def draw_start(ax: Axes, place: Float[np.ndarray, " position"]) -> None:
-    """Marks where a plan begins.
+def draw_mark(ax: Axes, name: str, place: Float[np.ndarray, " position"] | Sequence[float]) -> None:
+    """Marks a place in a maze.
 
     Args:
         ax: To draw on.
+        name: ``start``, ``goal`` or ``guide's spot``.
         place: Position first, in metres.
     """
-    ax.plot(place[1], place[0], "o", markersize=6.5, markerfacecolor="white", markeredgecolor=INK, zorder=4)
+    ax.plot(place[1], place[0], **_LOOKS[name])
 
 
-def draw_goal(ax: Axes, place: Float[np.ndarray, " position"]) -> None:
-    """Marks where a plan is to end.
-
-    Args:
-        ax: To draw on.
-        place: Position first, in metres.
-    """
-    ax.plot(place[1], place[0], "*", markersize=12, markerfacecolor=GOAL, markeredgecolor="white", zorder=5)
-
-
-Plans = Float[np.ndarray, "plan row position"]
-Place = Float[np.ndarray, " position"] | Sequence[float]
-
-_GALLERY_INCHES = 2.5
-_TITLE_INCHES, _FOOT_INCHES = 0.35, 0.4
-_LINE_WIDTHS = (1.2, 3.4)
+def _panels(
+    layout: MazeLayout, titles: Sequence[str], columns: int, legend: Sequence[str]
+) -> tuple[Figure, list[Axes]]:
+    """A figure with a maze for each title, at most so many side by side, and a legend of marks and lines below."""
+    columns = min(columns, len(titles))
+    rows = -(-len(titles) // columns)
+    x_min, x_max, y_min, y_max = visible_part(layout)
+    panel = _PANEL_INCHES * (x_max - x_min) / (y_max - y_min) + _TITLE_INCHES
+    size = (_PANEL_INCHES * columns, panel * rows + _FOOT_INCHES * bool(legend))
+    figure = Figure(figsize=size, dpi=110, facecolor="white", layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for ax in axes[len(titles) :]:
+        ax.set_axis_off()
+    for ax, title in zip(axes, titles, strict=False):
+        draw_maze(ax, layout)
+        ax.set_title(title, fontsize=9, color=INK, pad=3.5)
+    if legend:
+        handles = [Line2D([], [], label=name, **_LOOKS[name]) for name in legend]
+        entries = len(legend) if columns > 2 else 2
+        figure.legend(handles=handles, loc="outside lower center", ncols=entries, frameon=False, fontsize=8.5)
+    return figure, axes[: len(titles)]
 
 
 def plan_gallery(
-    layout: MazeLayout, plans: Mapping[str, Plans], columns: int = 4, via: Place | None = None, legend: bool = True
+    layout: MazeLayout,
+    plans: Mapping[str, Float[np.ndarray, "plan row position"]],
+    columns: int = 4,
+    via: Float[np.ndarray, " position"] | Sequence[float] | None = None,
+    legend: bool = True,
 ) -> Figure:
     """Draws plans in a maze, one panel a title, each plan coloured from its first row to its last.
 
@@ -109,74 +133,16 @@ def plan_gallery(
     """
     if not plans or min(len(drawn) for drawn in plans.values()) == 0 or columns < 1:
         raise ConfigError(f"A gallery needs plans for each of at least one panel; got {list(plans)}.")
-    columns = min(columns, len(plans))
-    rows = -(-len(plans) // columns)
-    x_min, x_max, y_min, y_max = visible_part(layout)
-    panel = _GALLERY_INCHES * (x_max - x_min) / (y_max - y_min) + _TITLE_INCHES
-    size = (_GALLERY_INCHES * columns, panel * rows + _FOOT_INCHES * legend)
-    figure = Figure(figsize=size, dpi=110, facecolor="white", layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for ax in axes[len(plans) :]:
-        ax.set_axis_off()
-    for ax, (title, drawn) in zip(axes, plans.items(), strict=False):
-        draw_maze(ax, layout)
-        _draw_plans(ax, drawn)
+    shown = [*_PLAN_ENDS, "start", "goal", *["guide's spot"] * (via is not None)]
+    figure, axes = _panels(layout, list(plans), columns, shown if legend else [])
+    for ax, drawn in zip(axes, plans.values(), strict=True):
+        for plan in drawn[::-1]:
+            draw_path(ax, plan, linewidth=_THICK if len(drawn) == 1 else _THIN)
+        draw_mark(ax, "start", drawn[0, 0])
+        draw_mark(ax, "goal", drawn[0, -1])
         if via is not None:
-            ax.plot(via[1], via[0], "P", markersize=9, markerfacecolor="#2a9d5c", markeredgecolor="white", zorder=5)
-        ax.set_title(title, fontsize=9.5, color=INK, pad=4)
-    if legend:
-        _draw_gallery_legend(figure, compact=columns < 3, has_via=via is not None)
+            draw_mark(ax, "guide's spot", via)
     return figure
-
-
-def _draw_plans(ax: Axes, plans: Plans) -> None:
-    thin, thick = _LINE_WIDTHS
-    for plan in plans[::-1]:
-        draw_path(ax, plan, linewidth=thick if len(plans) == 1 else thin)
-    draw_start(ax, plans[0, 0])
-    draw_goal(ax, plans[0, -1])
-
-
-def _draw_gallery_legend(figure: Figure, *, compact: bool, has_via: bool) -> None:
-    marks = {"start": ("o", "white", INK), "goal": ("*", GOAL, "white")}
-    if has_via:
-        marks["guide's spot"] = ("P", "#2a9d5c", "white")
-    handles = [Line2D([], [], color=TIME(end), linewidth=3, label=f"{row} row") for end, row in _ENDS]
-    for label, (marker, face, edge) in marks.items():
-        mark = Line2D([], [], marker=marker, linestyle="", label=label, markersize=9)
-        mark.set(markerfacecolor=face, markeredgecolor=edge)
-        handles.append(mark)
-    columns = 2 if compact else len(handles)
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8.5)
-
-
-_ENDS = ((0.0, "first"), (1.0, "last"))
-
-
-_PANEL_INCHES = 2.3
-_COLUMNS = 4
-
-
-def draw_plans(
-    layout: MazeLayout,
-    rollout: Rollout,
-    path: Path,
-    scores: Sequence[float] | Float[np.ndarray, " env"] | None = None,
-    max_plans: int = 12,
-) -> None:
-    """Draws what ``plans_figure`` shows and writes a PNG file.
-
-    Args:
-        layout: The maze.
-        rollout: What was planned and done.
-        path: PNG file to write, in one piece.
-        scores: Normalised score per episode; None writes the return instead.
-        max_plans: Most panels to draw, at least 1.
-
-    Raises:
-        ConfigError: fewer than one panel was asked for, or scores and episodes differ in number.
-    """
-    write_figure(plans_figure(layout, rollout, scores, max_plans), path)
 
 
 def plans_figure(
@@ -203,58 +169,29 @@ def plans_figure(
         raise ConfigError(f"max_plans must be at least 1, got {max_plans}.")
     if scores is not None and len(scores) != len(rollout.seeds):
         raise ConfigError(f"There must be one score per episode ({len(rollout.seeds)}), got {len(scores)}.")
-    count = min(max_plans, len(rollout.seeds))
-    columns = min(count, _COLUMNS)
-    rows = -(-count // columns)
-    x_min, x_max, y_min, y_max = visible_part(layout)
-    width = _PANEL_INCHES * columns
-    panel_height = _PANEL_INCHES * (x_max - x_min) / (y_max - y_min) + 0.25
-    # The legend takes 0.4 inches at the foot.
-    figure = Figure(figsize=(width, panel_height * rows + 0.4), dpi=110, facecolor="white", layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    results = (
+        [f"return {total:.0f}" for total in rollout.returns] if scores is None else [f"score {s:.1f}" for s in scores]
+    )
+    titles = [f"seed {seed} · {result}" for seed, result in zip(rollout.seeds, results, strict=True)][:max_plans]
+    ends = [] if rollout.plans is None else _PLAN_ENDS
+    goal = [] if rollout.targets is None else ["goal"]
+    figure, axes = _panels(layout, titles, _COLUMNS, [*ends, "executed", "start", *goal])
     for index, ax in enumerate(axes):
-        if index >= count:
-            ax.set_axis_off()
-            continue
-        draw_maze(ax, layout)
-        _draw_episode(ax, rollout, index)
-        result = f"return {rollout.returns[index]:.0f}" if scores is None else f"score {scores[index]:.1f}"
-        ax.set_title(f"seed {rollout.seeds[index]} · {result}", fontsize=8.5, color=INK, pad=3)
-    _draw_legend(figure, columns, has_plans=rollout.plans is not None, has_goal=rollout.targets is not None)
+        executed = rollout.observations[index, : rollout.lengths[index] + 1]
+        if rollout.plans is not None:
+            draw_path(ax, rollout.plans[index])
+        ax.plot(executed[:, 1], executed[:, 0], **_LOOKS["executed"])
+        draw_mark(ax, "start", rollout.starts[index])
+        if rollout.targets is not None:
+            draw_mark(ax, "goal", rollout.targets[index])
     return figure
 
 
-def _draw_episode(ax: Axes, rollout: Rollout, index: int) -> None:
-    executed = rollout.observations[index, : rollout.lengths[index] + 1]
-    if rollout.plans is not None:
-        draw_path(ax, rollout.plans[index])
-    ax.plot(executed[:, 1], executed[:, 0], color=INK, linewidth=0.8, zorder=3)
-    draw_start(ax, rollout.starts[index])
-    if rollout.targets is not None:
-        draw_goal(ax, rollout.targets[index])
-
-
-def _draw_legend(figure: Figure, columns: int, *, has_plans: bool, has_goal: bool) -> None:
-    handles = [
-        Line2D([], [], color=INK, linewidth=1, label="executed"),
-        Line2D([], [], marker="o", linestyle="", markerfacecolor="white", markeredgecolor=INK, label="start"),
-    ]
-    if has_goal:
-        goal = Line2D([], [], marker="*", linestyle="", label="goal", markersize=11)
-        goal.set(markerfacecolor=GOAL, markeredgecolor="white")
-        handles.append(goal)
-    if has_plans:
-        handles.insert(0, Line2D([], [], color=TIME(0.0), linewidth=3.4, label="plan, first row"))
-        handles.insert(1, Line2D([], [], color=TIME(1.0), linewidth=3.4, label="plan, last row"))
-    entries = len(handles) if columns > 2 else 2
-    figure.legend(handles=handles, loc="outside lower center", ncols=entries, frameon=False, fontsize=8.5)
-
-
-Chain = Float[np.ndarray, "frame plan row position"]
-
-
 def denoising_frames(
-    layout: MazeLayout, chains: Mapping[str, Chain], captions: Sequence[str], dpi: int = 80
+    layout: MazeLayout,
+    chains: Mapping[str, Float[np.ndarray, "frame plan row position"]],
+    captions: Sequence[str],
+    dpi: int = 80,
 ) -> UInt8[np.ndarray, "frame height width 3"]:
     """Draws chains side by side, one frame a step.
 
@@ -262,7 +199,7 @@ def denoising_frames(
         layout: The maze.
         chains: Plans after each step, by title; positions first in a row, in metres. All are of one length.
         captions: What is written above each frame.
-        dpi: Pixels an inch; a panel is 2.5 inches wide.
+        dpi: Pixels an inch; a panel is 2.4 inches wide.
 
     Raises:
         ConfigError: there is nothing to draw, or chains and captions differ in length.

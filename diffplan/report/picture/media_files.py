@@ -2,7 +2,6 @@
 
 import io
 import math
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +16,7 @@ from PIL import Image
 from diffplan.errors import ConfigError
 from diffplan.files import write_atomically
 
-_GAP = 4
-_GAP_VALUE = 255
-_COLOURS = 128
+_GAP, _WHITE, _COLOURS = 4, 255, 128
 
 
 def write_figure(figure: Figure, path: Path) -> None:
@@ -30,47 +27,33 @@ def write_figure(figure: Figure, path: Path) -> None:
 
 
 def write_video(frames: UInt8[np.ndarray, "frame height width 3"], path: Path, fps: float | int) -> None:
-    """Writes an mp4 file (H.264, yuv420p), in one piece.
+    """Writes what ``video_bytes`` returns, in one piece.
+
+    Raises:
+        ConfigError: there is no picture, or the rate is not positive.
+    """
+    write_atomically(path, video_bytes(frames, fps))
+
+
+def video_bytes(frames: UInt8[np.ndarray, "frame height width 3"], fps: float | int) -> bytes:
+    """Encodes an mp4 file (H.264, yuv420p).
 
     Args:
         frames: RGB pictures; odd sides are padded by one row or column, which the format asks for.
-        path: File to write.
         fps: Pictures per second.
 
     Raises:
         ConfigError: there is no picture, or the rate is not positive.
     """
     if len(frames) == 0:
-        raise ConfigError(f"A video must have at least one frame, got none for {path.name}.")
+        raise ConfigError("A video must have at least one frame, got none.")
     if not fps > 0:
         raise ConfigError(f"A video's frame rate must be above 0, got {fps}.")
     height, width = frames.shape[1:3]
     frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=".mp4")
-    os.close(descriptor)
-    try:
-        _encode(frames, partial, fps)
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
-
-
-def video_bytes(frames: UInt8[np.ndarray, "frame height width 3"], fps: float | int) -> bytes:
-    """Returns what ``write_video`` writes, for a page that holds its videos itself.
-
-    Args:
-        frames: RGB pictures.
-        fps: Pictures per second.
-
-    Raises:
-        ConfigError: there is no picture, or the rate is not positive.
-    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "video.mp4"
-        write_video(frames, path, fps)
+        _encode(frames, str(path), fps)
         return path.read_bytes()
 
 
@@ -99,7 +82,7 @@ def tile_videos(
     rows = -(-len(videos) // columns)
     length = max(len(video) for video in videos)
     shape = (length, rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, 3)
-    tiled = np.full(shape, _GAP_VALUE, dtype=np.uint8)
+    tiled = np.full(shape, _WHITE, dtype=np.uint8)
     for index, video in enumerate(videos):
         top, left = (index // columns) * (height + _GAP), (index % columns) * (width + _GAP)
         held = np.minimum(np.arange(length), len(video) - 1)

@@ -7,7 +7,8 @@ from PIL import Image
 from diffplan.env.render import StateRenderer
 from diffplan.env.rollout import Rollout
 from diffplan.env.watched_planner import ImaginedMoment
-from diffplan.report.picture.imagined_picture import draw_imagined, observations_that_followed
+from diffplan.report.picture.imagined_picture import imagined_figure, observations_that_followed
+from diffplan.report.picture.media_files import write_figure
 
 STANDING = np.array([1.25, *np.zeros(10)])
 
@@ -61,7 +62,7 @@ def test_two_rows_a_decision_and_blanks_after_the_end(tmp_path):
     pictures = {}
     with closing(StateRenderer("hopper-medium-v2")) as renderer:
         for name, moments in {"early": [moment(2, 16)], "late": [moment(12, 16)], "both": [moment(2, 16)] * 2}.items():
-            draw_imagined(renderer, rollout, moments, tmp_path / f"{name}.png")
+            write_figure(imagined_figure(renderer, rollout, moments), tmp_path / f"{name}.png")
             pictures[name] = pixels(tmp_path / f"{name}.png")
     assert pictures["both"].shape[0] > 1.8 * pictures["early"].shape[0]
     assert pictures["both"].shape[1] == pictures["early"].shape[1]
@@ -74,6 +75,6 @@ def test_two_rows_a_decision_and_blanks_after_the_end(tmp_path):
 def test_a_short_plan_has_as_many_columns_as_rows(tmp_path):
     with closing(StateRenderer("hopper-medium-v2")) as renderer:
         for rows in (4, 8):
-            draw_imagined(renderer, standing_rollout(), [moment(0, rows)], tmp_path / f"{rows}.png")
+            write_figure(imagined_figure(renderer, standing_rollout(), [moment(0, rows)]), tmp_path / f"{rows}.png")
     narrow, wide = (pixels(tmp_path / f"{rows}.png") for rows in (4, 8))
     assert 1.5 < wide.shape[1] / narrow.shape[1] < 2

@@ -10,15 +10,14 @@ from diffplan.env.rollout import Rollout
 from diffplan.errors import ConfigError
 from diffplan.report.picture.maze_picture import (
     denoising_frames,
-    draw_goal,
+    draw_mark,
     draw_maze,
     draw_path,
-    draw_plans,
-    draw_start,
     plan_gallery,
+    plans_figure,
     visible_part,
 )
-from diffplan.report.picture.media_files import gif_bytes
+from diffplan.report.picture.media_files import gif_bytes, write_figure
 
 
 def test_a_maze_is_drawn_as_it_is_written_x_down_and_y_to_the_right():
@@ -41,8 +40,8 @@ def test_a_path_runs_through_its_rows_and_from_the_first_colour_to_the_last():
 
 def test_start_and_goal_are_marked_at_their_places():
     ax = Figure().subplots()
-    draw_start(ax, np.array([1.0, 2.0, 0.5]))
-    draw_goal(ax, np.array([3.0, 4.0]))
+    draw_mark(ax, "start", np.array([1.0, 2.0, 0.5]))
+    draw_mark(ax, "goal", np.array([3.0, 4.0]))
     assert [line.get_xydata().tolist() for line in ax.lines] == [[[2.0, 1.0]], [[4.0, 3.0]]]
 
 
@@ -82,7 +81,7 @@ def test_a_spot_is_marked_in_every_panel_and_in_the_legend():
     assert [ax.lines[-1].get_xydata().tolist() for ax in panels(figure)] == [[[1.5, 3.0]]] * 2
     (legend,) = figure.legends
     labels = [text.get_text() for text in legend.get_texts()]
-    assert labels == ["first row", "last row", "start", "goal", "guide's spot"]
+    assert labels == ["plan, first row", "plan, last row", "start", "goal", "guide's spot"]
     assert plan_gallery(MAZE, {"a": plans()}, legend=False).legends == []
 
 
@@ -125,7 +124,7 @@ def near(picture, colour, tolerance=30):
 
 
 def test_walls_plan_start_and_goal_are_where_they_belong(tmp_path):
-    draw_plans(MazeLayout.named("umaze"), straight_rollout(1), tmp_path / "plans.png", scores=[110.5])
+    write_figure(plans_figure(MazeLayout.named("umaze"), straight_rollout(1), scores=[110.5]), tmp_path / "plans.png")
     picture = pixels(tmp_path / "plans.png")
     first_row, last_row = (np.argwhere(near(picture[:260], c)) for c in ((18, 58, 124), (239, 138, 43)))
     goal = np.argwhere(near(picture[:260], (214, 69, 65)))
@@ -138,7 +137,7 @@ def test_walls_plan_start_and_goal_are_where_they_belong(tmp_path):
 
 @pytest.mark.parametrize(("episodes", "panels"), [(1, 1), (5, 5), (20, 12)])
 def test_as_many_panels_as_episodes_up_to_the_limit(tmp_path, episodes, panels):
-    draw_plans(MazeLayout.named("umaze"), straight_rollout(episodes), tmp_path / "plans.png")
+    write_figure(plans_figure(MazeLayout.named("umaze"), straight_rollout(episodes)), tmp_path / "plans.png")
     red = near(pixels(tmp_path / "plans.png"), (214, 69, 65))
     rows, columns = -(-panels // 4), min(panels, 4)
     height, width = red.shape
@@ -155,7 +154,7 @@ def test_as_many_panels_as_episodes_up_to_the_limit(tmp_path, episodes, panels):
 
 def test_without_plans_and_targets_the_executed_paths_are_drawn(tmp_path):
     rollout = straight_rollout(2, with_plans=False, with_targets=False)
-    draw_plans(MazeLayout.named("umaze"), rollout, tmp_path / "plans.png")
+    write_figure(plans_figure(MazeLayout.named("umaze"), rollout), tmp_path / "plans.png")
     picture = pixels(tmp_path / "plans.png")
     assert not near(picture, (214, 69, 65)).any()
     assert near(picture, (34, 38, 46)).sum() > 100
@@ -163,12 +162,12 @@ def test_without_plans_and_targets_the_executed_paths_are_drawn(tmp_path):
 
 def test_scores_and_episodes_must_be_as_many(tmp_path):
     with pytest.raises(ConfigError, match=r"one score per episode \(2\), got 1"):
-        draw_plans(MazeLayout.named("umaze"), straight_rollout(2), tmp_path / "plans.png", scores=[1.0])
+        write_figure(plans_figure(MazeLayout.named("umaze"), straight_rollout(2), scores=[1.0]), tmp_path / "plans.png")
 
 
 def test_at_least_one_panel_must_be_asked_for(tmp_path):
     with pytest.raises(ConfigError, match="at least 1, got 0"):
-        draw_plans(MazeLayout.named("umaze"), straight_rollout(2), tmp_path / "plans.png", max_plans=0)
+        write_figure(plans_figure(MazeLayout.named("umaze"), straight_rollout(2), max_plans=0), tmp_path / "plans.png")
 
 
 MAZE = MazeLayout.named("umaze")
