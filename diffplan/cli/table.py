@@ -16,13 +16,13 @@ from diffplan.errors import ConfigError, ResultError
 from diffplan.files import write_atomically
 from diffplan.report.ablation import Ablation
 from diffplan.report.ablation_sheet import ablation_sheet
-from diffplan.report.paper_table import TABLES, PaperTable, TableOptions, has_results, result_table
-from diffplan.report.results import FoundResults, RunSelection, read_results, read_wandb_results, stored_results
+from diffplan.report.paper_table import TABLES, PaperTable, TableOptions, result_table
+from diffplan.report.results import DEFAULT_FOLDER, RunSelection, search, stored_results
 from diffplan.report.sheet import Sheet, sheet_csv, sheet_latex, sheet_markdown, sheet_text
 
 _LEAST_WIDTH, _FILE_WIDTH = 80, 160
 _MOST_SKIPPED = 5
-_DEFAULT_FOLDER, _DEFAULT_PROJECT = "outputs", "diffplan"
+_DEFAULT_PROJECT = "diffplan"
 _ENDINGS = {".txt": "text", ".md": "markdown", ".tex": "latex", ".csv": "csv"}
 # As in diffplan.report.comparability.ASPECTS.
 Aspect = Literal["data", "environment", "versions", "settings", "episodes"]
@@ -89,7 +89,7 @@ def table(
 
 
 def _sheets(kind: str | None, settings: TableSettings) -> list[Sheet]:
-    found = _read(settings)
+    found = search(settings.results or (), settings.wandb)
     for source, reason in found.skipped[:_MOST_SKIPPED]:
         print(f"skipped {source}: {reason}", file=sys.stderr)
     if len(found.skipped) > _MOST_SKIPPED:
@@ -104,21 +104,15 @@ def _sheets(kind: str | None, settings: TableSettings) -> list[Sheet]:
         print(f"{left_out} of {total} results have another ablation than {pattern}; add --ablation all to see them.",
               file=sys.stderr)  # fmt: skip
     options = TableOptions(settings.metric, settings.allow, settings.seeds, default_settings)
-    numbers = [int(kind)] if kind else [number for number in TABLES if has_results(number, shown)]
-    if not numbers:
-        where = settings.wandb or ", ".join(settings.results or [_DEFAULT_FOLDER])
+    papers = [PaperTable.read(number) for number in ([int(kind)] if kind else TABLES)]
+    papers = [paper for paper in papers if kind or len(paper.with_results(shown))]
+    if not papers:
+        where = settings.wandb or ", ".join(settings.results or [DEFAULT_FOLDER])
         raise ResultError(
             f"none of the {len(found.results)} results in {where} belongs to a table of the paper; say 1, 2 or 3 "
             "to see one without ours."
         )
-    return [result_table(PaperTable.read(number), shown, options) for number in numbers]
-
-
-def _read(settings: TableSettings) -> FoundResults:
-    found = FoundResults([], [])
-    for folder in settings.results or ([] if settings.wandb else [_DEFAULT_FOLDER]):
-        found += read_results(Path(folder).expanduser())
-    return found + read_wandb_results(settings.wandb) if settings.wandb else found
+    return [result_table(paper, shown, options) for paper in papers]
 
 
 def _with_ablation(table: pd.DataFrame, pattern: str) -> pd.DataFrame:
@@ -180,5 +174,5 @@ def _log(sheets: Sequence[Sheet], settings: TableSettings) -> None:
     # Imported here, because it takes longer to load than the table takes to make.
     from diffplan.tracking.wandb_logger import log_sheets
 
-    folder = Path((settings.results or [_DEFAULT_FOLDER])[0]) / "tables"
+    folder = Path((settings.results or [DEFAULT_FOLDER])[0]) / "tables"
     print(log_sheets(sheets, settings.to or settings.wandb or _DEFAULT_PROJECT, folder), file=sys.stderr)

@@ -10,7 +10,7 @@ from diffplan.config.settings import is_derived
 from diffplan.errors import ResultError
 from diffplan.report.comparability import check_comparable
 from diffplan.report.pooled_scores import PooledScores
-from diffplan.report.results import StoredResult, rows_of, stored_results
+from diffplan.report.results import StoredResult, stored_results
 from diffplan.report.statistics import ProbabilityOfImprovement, ScoreStatistics
 
 Value = str | int | float | bool | None
@@ -116,18 +116,16 @@ class Ablation:
         Raises:
             ResultError: Nothing varies, more than two settings vary, or the results cannot be compared.
         """
-        results, varied = _varied(table)
-        _check_number(varied, len(results), table)
-        groups = _groups(results, varied)
-        pools = {values: PooledScores.of(rows_of(table, group), metric, allow) for values, group in groups.items()}
+        found = _Varied.of(table)
+        found.check_number()
+        pools = {values: PooledScores.of(rows, metric, allow) for values, rows in found.groups}
         kept = [stored for pool in pools.values() for stored in pool.results]
-        changes_data = any(name.startswith("source") for setting in varied for name in (setting.name, *setting.also))
+        changes_data = any(name.startswith("source") for one in found.settings for name in (one.name, *one.also))
         implied = ["settings", "episodes", *(["data"] if changes_data else [])]
-        compared = check_comparable(kept, str(table["protocol"].iloc[0]), [*allow, *implied])
-        chosen = _baseline(pools, varied, baseline, defaults or {})
-        cells = _cells(pools, varied, chosen, results[0].result.name)
-        return cls(**_facts(table, results, varied, metric), cells=cells,
-                   allowed=[aspect for aspect in compared if aspect not in implied])  # fmt: skip
+        compared = check_comparable(kept, found.protocol, [*allow, *implied])
+        chosen = _baseline(pools, found.settings, baseline, defaults or {})
+        allowed = [aspect for aspect in compared if aspect not in implied]
+        return found.ablation(pools, chosen, metric=metric, allowed=allowed)
 
     @classmethod
     def overview(
@@ -137,34 +135,25 @@ class Ablation:
         baseline: str | None = None,
         defaults: Mapping[str, Any] | None = None,
     ) -> "Ablation":
-        """Shows as much as can be shown: a cell that cannot be averaged does not hide the others.
+        """Shows as much as can be shown. Cells that cannot be averaged are listed in ``problems``.
 
-        Args:
-            table: As in ``of``.
-            allow: As in ``of``.
-            baseline: As in ``of``.
-            defaults: As in ``of``.
+        The arguments are those of ``of``.
         """
-        results, varied = _varied(table)
-        reason = f"{len(varied)} settings vary" if len(varied) > _MOST_SETTINGS else ""
-        if varied and not reason:
+        found = _Varied.of(table)
+        reason = f"{len(found.settings)} settings vary" if len(found.settings) > _MOST_SETTINGS else ""
+        if found.settings and not reason:
             try:
                 return cls.of(table, "score", allow, baseline, defaults)
             except ResultError as error:
                 reason = str(error)
         pools, problems = {}, []
-        for values, group in sorted(_groups(results, varied).items(), key=lambda item: _order(item[0])):
+        for values, rows in sorted(found.groups, key=lambda group: _order(group[0])):
             try:
-                pools[values] = PooledScores.of(rows_of(table, group), "score", allow)
+                pools[values] = PooledScores.of(rows, "score", allow)
             except ResultError as error:
-                problems.append((_label(varied, values) or "all runs", str(error)))
-        return cls(
-            **_facts(table, results, varied, "score"),
-            cells=_cells(pools, varied, None, results[0].result.name),
-            allowed=sorted({aspect for pool in pools.values() for aspect in pool.allowed}),
-            problems=problems,
-            not_compared=reason,
-        )
+                problems.append((_label(found.settings, values) or "all runs", str(error)))
+        allowed = sorted({aspect for pool in pools.values() for aspect in pool.allowed})
+        return found.ablation(pools, None, metric="score", allowed=allowed, problems=problems, not_compared=reason)
 
     @property
     def title(self) -> str:
@@ -264,67 +253,72 @@ def _shown(key: str, value: Any) -> Value:
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
-def _varied(table: pd.DataFrame) -> tuple[list[StoredResult], list[VariedSetting]]:
-    results = stored_results(table)
-    typed = {word.partition("=")[0] for stored in results for word in stored.ablation.split(",")}
-    return results, varied_settings([stored.settings for stored in results], typed)
+@dataclass(frozen=True)
+class _Varied:
+    """The results of one task and protocol, and the settings that vary among them."""
 
+    table: pd.DataFrame
+    results: Sequence[StoredResult]
+    settings: Sequence[VariedSetting]
 
-def _check_number(varied: Sequence[VariedSetting], num_results: int, table: pd.DataFrame) -> None:
-    task, protocol = table["task"].iloc[0], table["protocol"].iloc[0]
-    if not varied:
-        raise ResultError(
-            f"no setting varies among the {num_results} results of {task}, {protocol}; choose more with --name, "
-            "--sweep, --group or --results."
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> "_Varied":
+        results = stored_results(table)
+        typed = {word.partition("=")[0] for stored in results for word in stored.ablation.split(",")}
+        return cls(table, results, varied_settings([stored.settings for stored in results], typed))
+
+    @property
+    def protocol(self) -> str:
+        return str(self.table["protocol"].iloc[0])
+
+    @property
+    def groups(self) -> list[tuple[tuple[Value, ...], pd.DataFrame]]:
+        """Rows of the table by combination of values."""
+        numbers: dict[tuple[Value, ...], list[int]] = {}
+        for number in range(len(self.results)):
+            numbers.setdefault(tuple(setting.values[number] for setting in self.settings), []).append(number)
+        of_row = self.table["result"].map(id)
+        return [
+            (values, self.table[of_row.isin([id(self.results[number]) for number in numbers[values]])])
+            for values in numbers
+        ]
+
+    def check_number(self) -> None:
+        task, number = self.results[0].result.task, len(self.results)
+        if not self.settings:
+            raise ResultError(
+                f"no setting varies among the {number} results of {task}, {self.protocol}; choose more with --name, "
+                "--sweep, --group or --results."
+            )
+        if len(self.settings) > _MOST_SETTINGS:
+            names = ", ".join(setting.name for setting in self.settings)
+            raise ResultError(
+                f"an ablation varies one or two settings, the {number} results of {task} vary {len(self.settings)}: "
+                f"{names}; choose some with --name, --sweep, --group or --results."
+            )
+
+    def ablation(
+        self, pools: Mapping[tuple[Value, ...], PooledScores], baseline: tuple[Value, ...] | None, **facts: Any
+    ) -> Ablation:
+        """Compares each pool with the baseline's. The cells are ordered by their values."""
+        first = self.results[0].result
+        other = None if baseline is None else pools[baseline]
+        cells = []
+        for number, values in enumerate(sorted(pools, key=_order), start=1):
+            pool = pools[values]
+            compared = () if other is None or pool is other else (pool.difference(other), pool.improvement(other))
+            label = _label(self.settings, values) or first.name
+            cells.append(AblationCell(number, label, values, values == baseline, pool, *compared))
+        published = paper_score(first.config, self.protocol)
+        return Ablation(
+            task=first.task,
+            protocol=self.protocol,
+            settings=[setting.name for setting in self.settings],
+            also=[setting.also for setting in self.settings],
+            cells=cells,
+            paper=published and published[0],
+            **facts,
         )
-    if len(varied) > _MOST_SETTINGS:
-        names = ", ".join(setting.name for setting in varied)
-        raise ResultError(
-            f"an ablation varies one or two settings, the {num_results} results of {task} vary {len(varied)}: "
-            f"{names}; choose some with --name, --sweep, --group or --results."
-        )
-
-
-def _groups(
-    results: Sequence[StoredResult], varied: Sequence[VariedSetting]
-) -> dict[tuple[Value, ...], list[StoredResult]]:
-    groups: dict[tuple[Value, ...], list[StoredResult]] = {}
-    for number, stored in enumerate(results):
-        groups.setdefault(tuple(setting.values[number] for setting in varied), []).append(stored)
-    return groups
-
-
-def _facts(
-    table: pd.DataFrame, results: Sequence[StoredResult], varied: Sequence[VariedSetting], metric: str
-) -> dict[str, Any]:
-    protocol = str(table["protocol"].iloc[0])
-    published = paper_score(results[0].result.config, protocol)
-    return {
-        "task": results[0].result.task,
-        "protocol": protocol,
-        "metric": metric,
-        "settings": [setting.name for setting in varied],
-        "also": [setting.also for setting in varied],
-        "paper": None if published is None else published[0],
-    }
-
-
-def _cells(
-    pools: Mapping[tuple[Value, ...], PooledScores],
-    varied: Sequence[VariedSetting],
-    baseline: tuple[Value, ...] | None,
-    name: str,
-) -> list[AblationCell]:
-    cells = []
-    for number, values in enumerate(sorted(pools, key=_order), start=1):
-        pool, label = pools[values], _label(varied, values) or name
-        cell = AblationCell(number, label, values, values == baseline, pool)
-        if baseline is not None and values != baseline:
-            other = pools[baseline]
-            compared = (pool.difference(other), pool.improvement(other))
-            cell = AblationCell(number, label, values, False, pool, *compared)
-        cells.append(cell)
-    return cells
 
 
 def _label(varied: Sequence[VariedSetting], values: Sequence[Value]) -> str:

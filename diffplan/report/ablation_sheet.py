@@ -27,14 +27,11 @@ def cell_entries(cell: AblationCell, ablation: Ablation) -> dict[str, tuple[floa
         entries["GFLOP/step"] = (pool.decision_gflop, _cost(pool.decision_gflop))
     entries["CPU s/step"] = (pool.decision_cpu_seconds, _cost(pool.decision_cpu_seconds))
     if ablation.baseline is not None:
-        entries["paired difference, 95 %"] = (
-            (None, MISSING) if change is None else (change.mean, _interval(change.mean, change.mean_interval, "+"))
-        )
-        entries["P(better), 95 %"] = (
-            (None, MISSING)
-            if better is None
-            else (better.probability, _interval(better.probability, better.interval, digits=2))
-        )
+        entries |= {"paired difference, 95 %": (None, MISSING), "P(better), 95 %": (None, MISSING)}
+    if change is not None:
+        entries["paired difference, 95 %"] = change.mean, _interval(change.mean, change.mean_interval, "+")
+    if better is not None:
+        entries["P(better), 95 %"] = better.probability, _interval(better.probability, better.interval, digits=2)
     return entries
 
 
@@ -102,21 +99,15 @@ def _notes(ablation: Ablation) -> list[str]:
 
 
 def _record(cell: AblationCell, ablation: Ablation) -> dict[str, Any]:
-    """Every statistic of a cell, for CSV."""
-    found, change, better = cell.statistics, cell.difference, cell.improvement
+    """Returns every statistic of a cell, for CSV."""
+    change, better = cell.difference, cell.improvement
     record: dict[str, Any] = {"task": ablation.task, "protocol": ablation.protocol, "metric": ablation.metric}
     record |= {name: value_text(value) for name, value in zip(ablation.settings, cell.values, strict=True)}
-    record |= {"is_baseline": cell.is_baseline, "mean": found.mean, "stderr": found.stderr}
-    record |= _ends("mean", found.mean_interval) | {"iqm": found.iqm} | _ends("iqm", found.iqm_interval)
-    record |= {"num_seeds": found.num_seeds, "num_episodes": found.num_episodes}
+    record |= {"is_baseline": cell.is_baseline, **cell.statistics.record()}
     record |= {name: getattr(cell.pool, name) for name in ("decision_gflop", "decision_cpu_seconds")}
-    record["difference"] = None if change is None else change.mean
-    record |= _ends("difference", None if change is None else change.mean_interval)
-    record["probability_of_improvement"] = None if better is None else better.probability
-    record |= _ends("probability", None if better is None else better.interval)
+    low, high = (None, None) if change is None else change.mean_interval
+    record |= {"difference": change and change.mean, "difference_low": low, "difference_high": high}
+    low, high = (None, None) if better is None else better.interval
+    record |= {"probability_of_improvement": better and better.probability}
+    record |= {"probability_low": low, "probability_high": high}
     return record | {"results": "; ".join(stored.source for stored in cell.pool.results)}
-
-
-def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, float | None]:
-    low, high = interval or (None, None)
-    return {f"{name}_low": low, f"{name}_high": high}

@@ -14,47 +14,48 @@ _MISSING = object()
 def check_comparable(results: Sequence[StoredResult], protocol: str, allow: Collection[str] = ()) -> list[str]:
     """Makes sure that results differ in nothing but their training seed.
 
+    Several evaluations of one training seed count as one with the episodes of all.
+
     Args:
-        results: Of one task.
+        results: Results of one task, at least one.
         protocol: ``single_task`` or ``multi2d``.
-        allow: Which of ``data``, ``environment``, ``versions``, ``settings``, ``episodes`` may differ nevertheless.
+        allow: The members of ``ASPECTS`` in which the results may differ.
 
     Returns:
         The aspects that differ and were allowed to.
 
     Raises:
-        ResultError: Something else differs; the message names two runs and how they differ.
+        ResultError: Something else differs. The message names two runs and how they differ.
     """
-    found = []
+    episodes: dict[int, set[int]] = {}
+    for stored in results:
+        episodes.setdefault(stored.result.seed, set()).update(stored.episodes(protocol).seeds)
+    found = set()
     first = results[0]
     for other in results[1:]:
         for aspect in ASPECTS:
-            change = _difference(first, other, aspect, protocol, allow)
-            if not change:
-                continue
-            if aspect not in allow:
+            if aspect == "episodes":
+                ours, theirs = (episodes[stored.result.seed] for stored in (first, other))
+                numbers = f"{len(ours)} and {len(theirs)} episodes, {len(ours & theirs)} in common"
+                change = None if ours == theirs else numbers
+            else:
+                change = describe_changes(*(_facts(stored, aspect, allow) for stored in (first, other)))
+            if change and aspect not in allow:
                 raise ResultError(
                     f"results that differ in {aspect} are not averaged: {first.source} and {other.source} "
                     f"({change}); keep them apart with --name, --sweep or --results, or add --allow {aspect}."
                 )
-            found.append(aspect)
+            found |= {aspect} if change else set()
     return [aspect for aspect in ASPECTS if aspect in found]
 
 
-def _difference(
-    first: StoredResult, other: StoredResult, aspect: str, protocol: str, allow: Collection[str]
-) -> str | None:
-    if aspect == "episodes":
-        ours, theirs = (set(stored.episodes(protocol).seeds) for stored in (first, other))
-        return None if ours == theirs else f"{len(ours)} and {len(theirs)} episodes, {len(ours & theirs)} in common"
-    one, two = (_facts(stored, aspect) for stored in (first, other))
-    if aspect == "settings" and "data" in allow:
-        one, two = ({k: v for k, v in facts.items() if not k.startswith("source.")} for facts in (one, two))
-    return describe_changes(one, two)
-
-
-def _facts(stored: StoredResult, aspect: str) -> Mapping[str, Any]:
-    return stored.settings if aspect == "settings" else getattr(stored.result, aspect)
+def _facts(stored: StoredResult, aspect: str, allow: Collection[str]) -> Mapping[str, Any]:
+    if aspect != "settings":
+        return getattr(stored.result, aspect)
+    # Other data may come from another source.
+    return {
+        key: value for key, value in stored.settings.items() if "data" not in allow or not key.startswith("source.")
+    }
 
 
 def describe_changes(one: Mapping[str, Any], two: Mapping[str, Any]) -> str | None:

@@ -1,63 +1,49 @@
 """The tables of the paper as published, with columns of our own beside them."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
 import yaml
+from pydantic import BaseModel, BeforeValidator
 
 from diffplan.report.pooled_scores import PooledScores, repetition_notes
 from diffplan.report.score_marks import score_marks
 from diffplan.report.sheet import MISSING, Sheet, SheetCell, SheetRow
 
 TABLES = (1, 2, 3)
-DefaultSettings = Callable[[str], Mapping[str, Any]]
 _PUBLISHED = Path(__file__).with_name("paper_tables.yaml")
-_Column = tuple[str, str]
+# A mean and its standard error; the yaml has a plain number where the paper prints no error.
+_Score = Annotated[tuple[float, float | None], BeforeValidator(lambda s: s if isinstance(s, list) else (s, None))]
+_STATISTICS = ("mean", "stderr", "mean_low", "mean_high", "iqm", "iqm_low", "iqm_high", "num_seeds", "num_episodes")
 
 
-@dataclass(frozen=True)
-class PaperRow:
-    """One row.
-
-    Attributes:
-        label: As the paper has it.
-        task: D4RL id; None for a task that is not here.
-        protocol: ``single_task`` or ``multi2d``.
-        scores: Mean and, where there is one, standard error, by method.
-    """
+class PaperRow(BaseModel):
+    """A row of a published table; ``task`` is None if diffplan does not have the task."""
 
     label: str
     task: str | None
     protocol: str
-    scores: Mapping[str, tuple[float, float | None]]
+    scores: dict[str, _Score]
 
 
-@dataclass(frozen=True)
-class PaperSection:
-    """Rows with one average.
-
-    Attributes:
-        name: Heading; None for none.
-        average: What the average is called.
-        rows: The rows.
-    """
+class PaperSection(BaseModel):
+    """Rows with a common heading and an average, which ``average`` names."""
 
     name: str | None
     average: str
-    rows: Sequence[PaperRow]
+    rows: list[PaperRow]
 
 
-@dataclass(frozen=True)
-class PaperTable:
+class PaperTable(BaseModel):
     """A table of the paper.
 
     Attributes:
-        number: Its number there.
-        title: What it is about.
+        number: Its number in the paper.
+        title: What it shows.
         source: Where the numbers were read.
         methods: Published columns.
         num_episodes: The paper's number of episodes of every cell.
@@ -67,29 +53,24 @@ class PaperTable:
     number: int
     title: str
     source: str
-    methods: Sequence[str]
+    methods: list[str]
     num_episodes: int
-    sections: Sequence[PaperSection]
+    sections: list[PaperSection]
 
     @classmethod
     def read(cls, number: int) -> "PaperTable":
         """Reads one table of ``paper_tables.yaml``."""
-        content = yaml.safe_load(_PUBLISHED.read_text(encoding="utf-8"))[number]
-        sections = [
-            PaperSection(section["name"], section["average"], [_row(row) for row in section["rows"]])
-            for section in content.pop("sections")
-        ]
-        return cls(number=number, sections=sections, **content)
+        return cls(number=number, **yaml.safe_load(_PUBLISHED.read_text(encoding="utf-8"))[number])
 
     @property
     def rows(self) -> list[PaperRow]:
         """The rows of all sections."""
         return [row for section in self.sections for row in section.rows]
 
-    @property
-    def places(self) -> set[tuple[str | None, str]]:
-        """Task and protocol of every row."""
-        return {(row.task, row.protocol) for row in self.rows}
+    def with_results(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Returns the rows of an ``episode_table`` whose task and protocol are part of this table."""
+        places = {(row.task, row.protocol) for row in self.rows}
+        return table.loc[[place in places for place in zip(table["task"], table["protocol"], strict=True)]]
 
 
 @dataclass(frozen=True)
@@ -99,25 +80,23 @@ class TableOptions:
     Attributes:
         metric: ``score``, or ``latched``: every step after first reaching the goal counts.
         allow: What averaged results may differ in, see ``check_comparable``.
-        num_seeds: Training seeds that a whole cell has.
-        defaults: Returns the settings that a task has by default, which are the paper's.
+        num_seeds: Number of training seeds of a complete cell.
+        defaults: Returns the default settings of a task, which are the paper's.
     """
 
     metric: Literal["score", "latched"]
     allow: Collection[str]
     num_seeds: int
-    defaults: DefaultSettings
+    defaults: Callable[[str], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class _Cell:
-    pool: PooledScores
-    marks: Sequence[str]
-
-
-def has_results(number: int, table: pd.DataFrame) -> bool:
-    """Tells whether a result belongs to a table of the paper."""
-    return not PaperTable.read(number).places.isdisjoint(zip(table["task"], table["protocol"], strict=True))
+    lines: Sequence[str] = (MISSING,)
+    marks: Sequence[str] = ()
+    statistics: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = "missing"
+    sources: Sequence[str] = ()
 
 
 def result_table(paper: PaperTable, table: pd.DataFrame, options: TableOptions) -> Sheet:
@@ -131,86 +110,68 @@ def result_table(paper: PaperTable, table: pd.DataFrame, options: TableOptions) 
     Raises:
         ResultError: Results of one cell cannot be compared.
     """
-    groups = {key: rows for key, rows in table.groupby(["task", "protocol", "name", "ablation"], sort=False)
-              if key[:2] in paper.places}  # fmt: skip
+    groups = dict(list(paper.with_results(table).groupby(["task", "protocol", "name", "ablation"], sort=False)))
     columns = sorted({key[2:] for key in groups}, key=lambda c: (c[0] != "diffuser", c[0], c[1] != "default", c[1]))
     keys = [(row.task, row.protocol, *column) for row in paper.rows for column in columns]
-    cells = {key: _cell(groups[key], key[0], paper, options) for key in keys if key in groups}
-    rows = [row for section in paper.sections for row in _section_rows(paper, section, columns, cells)]
-    dropped = [text for cell in cells.values() for text in cell.pool.dropped]
+    pools = {key: PooledScores.of(groups[key], options.metric, options.allow) for key in keys if key in groups}
+    ours = {key: _our_cell(pool, key[0], paper, options) for key, pool in pools.items()}
+    headings = [
+        f"ours: {name}" if ablation == "default" else f"ours: {name} ({ablation})" for name, ablation in columns
+    ]
+    rows, records = [], []
+    for section in paper.sections:
+        rows += [SheetRow(section.name, kind="heading")] if section.name else []
+        grid = []
+        for row in section.rows:
+            cells = [_published_cell(row.scores.get(method)) for method in paper.methods]
+            cells += [ours.get((row.task, row.protocol, *column), _Cell()) for column in columns]
+            place = {"table": paper.number, "row": row.label, "task": row.task or "", "protocol": row.protocol}
+            records += [place | _record(*pair) for pair in zip([*paper.methods, *headings], cells, strict=True)]
+            grid.append(cells if columns else [*cells, _Cell()])
+            rows.append(SheetRow(row.label, [SheetCell(cell.lines, cell.marks) for cell in grid[-1]]))
+        rows.append(SheetRow(section.average, [_average(column) for column in zip(*grid, strict=True)], "average"))
     return Sheet(
         title=paper.title,
         corner="",
-        columns=[*paper.methods, *([_heading(column) for column in columns] or ["ours"])],
+        columns=[*paper.methods, *(headings or ["ours"])],
         rows=rows,
-        notes=[*_notes(paper, bool(cells)), *repetition_notes(dropped)],
-        records=_records(paper, columns, cells),
+        notes=[
+            *_notes(paper, bool(pools)),
+            *repetition_notes([text for pool in pools.values() for text in pool.dropped]),
+        ],
+        records=records,
     )
 
 
-def _row(content: dict[str, Any]) -> PaperRow:
-    scores = {method: _score(score) for method, score in content.pop("scores").items()}
-    return PaperRow(scores=scores, **content)
-
-
-def _score(score: float | list[float]) -> tuple[float, float | None]:
-    return (float(score[0]), float(score[1])) if isinstance(score, list) else (float(score), None)
-
-
-def _heading(column: _Column) -> str:
-    name, ablation = column
-    return f"ours: {name}" if ablation == "default" else f"ours: {name} ({ablation})"
-
-
-def _cell(rows: pd.DataFrame, task: str, paper: PaperTable, options: TableOptions) -> _Cell:
-    pool = PooledScores.of(rows, options.metric, options.allow)
-    defaults = options.defaults(task)
-    return _Cell(pool, score_marks(pool, options.metric, paper.num_episodes, options.num_seeds, defaults))
-
-
-def _section_rows(
-    paper: PaperTable, section: PaperSection, columns: Sequence[_Column], cells: Mapping[Any, _Cell]
-) -> list[SheetRow]:
-    rows = [SheetRow(section.name, kind="heading")] if section.name else []
-    ours = {column: [cells.get((row.task, row.protocol, *column)) for row in section.rows] for column in columns}
-    for number, row in enumerate(section.rows):
-        published = [_published(row.scores.get(method)) for method in paper.methods]
-        shown = [_shown(of_column[number]) for of_column in ours.values()] or [SheetCell()]
-        rows.append(SheetRow(row.label, [*published, *shown]))
-    averages = [_average([row.scores.get(method, (None, None))[0] for row in section.rows]) for method in paper.methods]
-    of_ours = [_our_average(of_column) for of_column in ours.values()] or [SheetCell()]
-    rows.append(SheetRow(section.average, [*averages, *of_ours], kind="average"))
-    return rows
-
-
-def _published(score: tuple[float, float | None] | None) -> SheetCell:
+def _published_cell(score: tuple[float, float | None] | None) -> _Cell:
     if score is None:
-        return SheetCell()
+        return _Cell(kind="published")
     mean, error = score
-    return SheetCell([f"{mean:.1f}" if error is None else f"{mean:.1f} ± {error:g}"])
+    text = f"{mean:.1f}" if error is None else f"{mean:.1f} ± {error:g}"
+    return _Cell([text], statistics={"mean": mean, "stderr": error}, kind="published")
 
 
-def _shown(cell: _Cell | None) -> SheetCell:
-    if cell is None:
-        return SheetCell()
-    found = cell.pool.statistics
+def _our_cell(pool: PooledScores, task: str, paper: PaperTable, options: TableOptions) -> _Cell:
+    found = pool.statistics
     low, high = found.iqm_interval
     lines = [f"{found.mean:.1f} ± {found.stderr:.1f}", f"IQM {found.iqm:.1f} [{low:.1f}, {high:.1f}]"]
-    return SheetCell([*lines, f"n = {found.count_text}"], cell.marks)
+    marks = score_marks(pool, options.metric, paper.num_episodes, options.num_seeds, options.defaults(task))
+    sources = [stored.source for stored in pool.results]
+    return _Cell([*lines, f"n = {found.count_text}"], marks, found.record(), "ours", sources)
 
 
-def _average(means: Sequence[float | None]) -> SheetCell:
-    values = [mean for mean in means if mean is not None]
-    return SheetCell([f"{np.mean(values):.1f}"]) if len(values) == len(means) else SheetCell()
+def _record(column: str, cell: _Cell) -> dict[str, Any]:
+    statistics = {name: cell.statistics.get(name) for name in _STATISTICS}
+    texts = {"marks": "; ".join(cell.marks), "results": "; ".join(cell.sources)}
+    return {"column": column, "kind": cell.kind, **statistics, **texts}
 
 
-def _our_average(cells: Sequence[_Cell | None]) -> SheetCell:
-    """Averages whole sections only; the average carries the marks of its cells."""
-    there = [cell for cell in cells if cell is not None]
-    if len(there) < len(cells):
+def _average(cells: Sequence[_Cell]) -> SheetCell:
+    """Averages a column of a section that has a number in every row. The average carries the marks of its cells."""
+    if not all(cell.statistics for cell in cells):
         return SheetCell()
-    marks = dict.fromkeys(mark for cell in there for mark in cell.marks)
-    return SheetCell([f"{np.mean([cell.pool.statistics.mean for cell in there]):.1f}"], list(marks))
+    marks = dict.fromkeys(mark for cell in cells for mark in cell.marks)
+    return SheetCell([f"{np.mean([cell.statistics['mean'] for cell in cells]):.1f}"], list(marks))
 
 
 def _notes(paper: PaperTable, has_ours: bool) -> list[str]:
@@ -222,34 +183,3 @@ def _notes(paper: PaperTable, has_ours: bool) -> list[str]:
             "n = training seeds x episodes."
         )
     return [*notes, f"{MISSING}: no number; averages are over whole sections."]
-
-
-def _records(paper: PaperTable, columns: Sequence[_Column], cells: Mapping[Any, _Cell]) -> list[dict[str, Any]]:
-    records = []
-    for row in paper.rows:
-        place = {"table": paper.number, "row": row.label, "task": row.task or "", "protocol": row.protocol}
-        for method in paper.methods:
-            mean, error = row.scores.get(method, (None, None))
-            records.append({**place, "column": method, "kind": "published", **_numbers(None, mean, error)})
-        for column in columns:
-            cell = cells.get((row.task, row.protocol, *column))
-            kind = "missing" if cell is None else "ours"
-            records.append({**place, "column": _heading(column), "kind": kind, **_numbers(cell)})
-    return records
-
-
-def _numbers(cell: _Cell | None, mean: float | None = None, error: float | None = None) -> dict[str, Any]:
-    found = None if cell is None else cell.pool.statistics
-    return {
-        "mean": mean if found is None else found.mean,
-        "stderr": error if found is None else found.stderr,
-        "mean_low": None if found is None else found.mean_interval[0],
-        "mean_high": None if found is None else found.mean_interval[1],
-        "iqm": None if found is None else found.iqm,
-        "iqm_low": None if found is None else found.iqm_interval[0],
-        "iqm_high": None if found is None else found.iqm_interval[1],
-        "num_seeds": None if found is None else found.num_seeds,
-        "num_episodes": None if found is None else found.num_episodes,
-        "marks": "" if cell is None else "; ".join(cell.marks),
-        "results": "" if cell is None else "; ".join(stored.source for stored in cell.pool.results),
-    }

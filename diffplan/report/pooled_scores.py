@@ -18,14 +18,14 @@ _MOST_NAMED = 3
 
 @dataclass(frozen=True)
 class PooledScores:
-    """What one cell of a table rests on.
+    """The scores, results and cost behind one cell of a table.
 
     Attributes:
         scores: Score by training seed and episode seed (a pandas Series with this index).
-        results: The results that count.
-        dropped: One sentence for every evaluation that repeats another and is not counted.
+        results: The results that are counted.
+        dropped: A sentence for every evaluation that is not counted because it repeats another one.
         allowed: The aspects in which the results differ because the user allowed it.
-        decision_gflop: Operations for one environment step, in 1e9; None if one of the results does not know.
+        decision_gflop: Operations for one environment step, in 1e9; None if a result does not tell.
         decision_cpu_seconds: Processor time for one environment step.
     """
 
@@ -40,8 +40,8 @@ class PooledScores:
     def of(cls, table: pd.DataFrame, metric: str = "score", allow: Collection[str] = ()) -> "PooledScores":
         """Pools results that differ in their training seed alone.
 
-        A model that was evaluated twice on the same episodes counts once: the evaluation with more episodes stays, or
-        the newer one of two equally long ones. Evaluations that overlap in part are joined.
+        If a model was evaluated twice on the same episodes, only the evaluation with more episodes is counted, or the
+        newer one of two equally long ones. Evaluations of which only some episodes overlap are joined.
 
         Args:
             table: Rows of one task and one protocol, see ``episode_table``.
@@ -53,7 +53,7 @@ class PooledScores:
         """
         protocol = str(table["protocol"].iloc[0])
         kept, dropped = _without_repetitions(stored_results(table), protocol)
-        allowed = check_comparable(_with_all_episodes_of_their_seed(kept, protocol), protocol, allow)
+        allowed = check_comparable(kept, protocol, allow)
         first_of_seed: dict[int, StoredResult] = {}
         for stored in kept:
             before = first_of_seed.setdefault(stored.result.seed, stored)
@@ -86,12 +86,12 @@ class PooledScores:
         return int(self.scores.groupby(level="seed").size().min())
 
     def difference(self, other: "PooledScores") -> ScoreStatistics | None:
-        """Compares pairs with the same training seed and episode; None if there are none."""
+        """Compares the scores of equal training seeds in equal episodes; None if there are no such pairs."""
         paired = self.scores.index[self.scores.index.isin(other.scores.index)]
         return _statistics(self.scores[paired] - other.scores[paired]) if len(paired) else None
 
     def improvement(self, other: "PooledScores") -> ProbabilityOfImprovement | None:
-        """Compares all training seeds on the episodes that all of them played; None if there are none."""
+        """Compares all training seeds on the episodes that all of them played; None if there is no such episode."""
         ours, theirs = (pool.scores.unstack("episode").dropna(axis="columns") for pool in (self, other))
         common = ours.columns.intersection(theirs.columns)
         if common.empty:
@@ -140,23 +140,6 @@ def _identity(stored: StoredResult) -> str:
     return json.dumps([stored.result.seed, model, stored.settings], sort_keys=True)
 
 
-def _with_all_episodes_of_their_seed(results: Sequence[StoredResult], protocol: str) -> list[StoredResult]:
-    """Gives every result the episodes of all results of its training seed, for comparing and not for its scores."""
-    joined: dict[int, set[int]] = {}
-    for stored in results:
-        joined.setdefault(stored.result.seed, set()).update(stored.episodes(protocol).seeds)
-    return [_with_episodes(stored, protocol, joined[stored.result.seed]) for stored in results]
-
-
-def _with_episodes(stored: StoredResult, protocol: str, seeds: set[int]) -> StoredResult:
-    played = stored.episodes(protocol)
-    if set(played.seeds) == seeds:
-        return stored
-    joined = played.model_copy(update={"seeds": sorted(seeds)})
-    protocols = {**stored.result.protocols, protocol: joined}
-    return StoredResult(stored.result.model_copy(update={"protocols": protocols}), stored.source)
-
-
 def _check_overlap(before: StoredResult, after: StoredResult, protocol: str) -> None:
     if _identity(before) != _identity(after):
         raise ResultError(
@@ -171,21 +154,18 @@ def _check_overlap(before: StoredResult, after: StoredResult, protocol: str) -> 
 
 
 def _agree(one: StoredResult, two: StoredResult, protocol: str) -> bool:
-    ours, theirs = (
-        dict(zip(stored.episodes(protocol).seeds, stored.episodes(protocol).returns, strict=True))
-        for stored in (one, two)
-    )
-    return all(np.isclose(ours[seed], theirs[seed], rtol=1e-6) for seed in ours.keys() & theirs.keys())
+    """Whether two evaluations got the same returns in the episodes that both played."""
+    played = [stored.episodes(protocol) for stored in (one, two)]
+    ours, theirs = (pd.Series(episodes.returns, episodes.seeds) for episodes in played)
+    both = ours.index.intersection(theirs.index)
+    return np.allclose(ours[both], theirs[both], rtol=1e-6)
 
 
 def _scores(table: pd.DataFrame, kept: Sequence[StoredResult], metric: str) -> pd.Series:
-    """The scores of the kept results, by training seed and episode; seeds ascend, episodes keep their order."""
+    """Returns the scores of the kept results by training seed and episode, in the order of the results."""
     column = "latched_score" if metric == "latched" else "score"
-    number = table["result"].map(id).map({id(stored): number for number, stored in enumerate(kept)})
-    rows = table[["seed", "episode", column]].assign(number=number).dropna(subset="number")
-    rows = rows.sort_values("number", kind="stable").drop_duplicates(["seed", "episode"])
-    missing = rows[rows[column].isna()]
-    if len(missing):
-        source = kept[int(missing["number"].iloc[0])].source
-        raise ResultError(f"{source} has no {metric} score, for its task has no goal; choose --metric score.")
+    rows = pd.concat([table[table["result"].map(id) == id(stored)] for stored in kept])
+    rows = rows.drop_duplicates(["seed", "episode"])
+    for source in rows.loc[rows[column].isna(), "source"]:
+        raise ResultError(f"{source} has no {metric} score, because its task has no goal; choose --metric score.")
     return rows.set_index(["seed", "episode"])[column]

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 # Folders of W&B and Hydra: results lie beside them, never in them.
 _NOT_SEARCHED = {"wandb", ".hydra"}
+DEFAULT_FOLDER = "outputs"
 _NAME = re.compile(r"results.*\.json")
 _INTERIM_NAME = re.compile(r"results-step\d+\.json")
 _RUNS_PER_PAGE = 100
@@ -130,31 +131,35 @@ def results(*folders: str | Path, wandb: str | None = None, final_only: bool = T
     """Reads every result below folders, or of a W&B project, as one pandas table with a row an episode.
 
     ``results("outputs").groupby(["task", "ablation"])["score"].mean()`` is a first look. Unlike ``diffplan table``,
-    pandas averages whatever it is given, also results that are not comparable.
+    pandas averages all rows, even if the results are not comparable.
 
     Args:
         folders: Folders or single files; ``outputs`` if neither folders nor a project are given.
         wandb: ``entity/project`` to read as well.
-        final_only: Leaves out evaluations made while training went on.
+        final_only: Leaves out evaluations that were made during training.
 
     Returns:
-        The table; its columns are described at ``episode_table``.
+        The table. See ``episode_table`` for its columns.
 
     Raises:
         ResultError: A folder does not exist, or W&B cannot be read.
     """
-    found = FoundResults([], [])
-    for folder in folders or (() if wandb else ("outputs",)):
-        found += read_results(Path(folder).expanduser(), final_only)
-    if wandb:
-        found += read_wandb_results(wandb)
+    found = search(folders, wandb, final_only)
     for source, reason in found.skipped:
         logger.warning("skipped %s: %s", source, reason)
     return found.table()
 
 
+def search(folders: Sequence[str | Path], wandb: str | None, final_only: bool = True) -> FoundResults:
+    """Searches folders and a W&B project. The arguments and errors are those of ``results``."""
+    found = FoundResults([], [])
+    for folder in folders or (() if wandb else (DEFAULT_FOLDER,)):
+        found += read_results(Path(folder).expanduser(), final_only)
+    return found + read_wandb_results(wandb) if wandb else found
+
+
 def episode_table(stored_results: Sequence[StoredResult]) -> pd.DataFrame:
-    """Puts results into one table with a row an episode of a protocol of a result.
+    """Puts results into one table with a row for each episode of each protocol of each result.
 
     Columns: ``task``, ``protocol``, ``name``, ``ablation``, ``sweep``, ``seed`` (of training), ``step`` (trained to),
     ``final``; ``episode`` (its seed), ``return``, ``score``, ``latched_score`` (NaN for tasks without a goal),
@@ -162,64 +167,47 @@ def episode_table(stored_results: Sequence[StoredResult]) -> pd.DataFrame:
     (kind of the training data), ``env_id``, ``created``, ``source``; ``result`` (the ``StoredResult`` with the whole
     record); then a column for every setting that differs between the results, by dotted key.
     """
-    parts = [(stored, protocol) for stored in stored_results for protocol in stored.result.protocols]
-    played = [stored.episodes(protocol) for stored, protocol in parts]
-    facts = [_facts(stored, protocol, scores) for (stored, protocol), scores in zip(parts, played, strict=True)]
-    columns = list(_FACTS)
-    runs = pd.DataFrame({name: [row[name] for row in facts] for name in columns})
-    for key in _varying_keys(stored_results):
-        if key not in runs:
-            values = [stored.settings.get(key) for stored, _ in parts]
-            # Lists are kept as text, because pandas cannot group by a list.
-            runs[key] = [str(value) if isinstance(value, (list, dict)) else value for value in values]
-    counts = [len(scores.seeds) for scores in played]
-    table = runs.take(np.repeat(np.arange(len(runs)), counts)).reset_index(drop=True)
-    columns_of_episodes: dict[str, list[Any]] = {
-        "episode": [scores.seeds for scores in played],
-        "return": [scores.returns for scores in played],
-        "score": [scores.scores for scores in played],
-        "latched_score": [scores.latched_scores or [np.nan] * len(scores.seeds) for scores in played],
-        "length": [scores.lengths for scores in played],
-    }
-    for place, (name, lists) in enumerate(columns_of_episodes.items(), start=columns.index("final") + 1):
-        kind = np.int64 if name in ("episode", "length") else np.float64
-        table.insert(place, name, np.concatenate([np.empty(0, kind), *(np.asarray(one, kind) for one in lists)]))
-    return table
+    settings = pd.DataFrame([{key: repr(value) for key, value in one.settings.items()} for one in stored_results])
+    counts = settings.fillna("missing").nunique()
+    varying = [str(key) for key in counts.index[counts > 1] if key not in _COLUMNS]
+    rows = [
+        _columns(stored, protocol) | {key: _groupable(stored.settings.get(key)) for key in varying}
+        for stored in stored_results
+        for protocol, played in stored.result.protocols.items()
+        if played.seeds
+    ]
+    table = pd.DataFrame(rows, columns=[*_COLUMNS, *varying]).explode(list(_OF_EPISODES), ignore_index=True)
+    return table.astype(_OF_EPISODES)
 
 
-_FACTS = (
-    "task", "protocol", "name", "ablation", "sweep", "seed", "step", "final", "decision_seconds",
+_OF_EPISODES = {"episode": "int64", "return": "float64", "score": "float64", "latched_score": "float64",
+                "length": "int64"}  # fmt: skip
+_COLUMNS = (
+    "task", "protocol", "name", "ablation", "sweep", "seed", "step", "final", *_OF_EPISODES, "decision_seconds",
     "decision_cpu_seconds", "decision_gflop", "data", "env_id", "created", "source", "result",
 )  # fmt: skip
 
 
-def _facts(stored: StoredResult, protocol: str, scores: EpisodeScores) -> dict[str, Any]:
-    result = stored.result
-    own = {"protocol": protocol, "ablation": stored.ablation, "source": stored.source, "result": stored}
-    own |= {"data": str(result.data["kind"]), "env_id": result.environment.get("env_id", "")}
-    own |= {name: getattr(scores, name) for name in _FACTS if name.startswith("decision")}
-    return {name: own[name] if name in own else getattr(result, name) for name in _FACTS}
+def _columns(stored: StoredResult, protocol: str) -> dict[str, Any]:
+    result, played = stored.result, stored.episodes(protocol)
+    own = {
+        "protocol": protocol, "ablation": stored.ablation, "source": stored.source, "result": stored,
+        "data": str(result.data["kind"]), "env_id": result.environment.get("env_id", ""),
+        "episode": played.seeds, "return": played.returns, "score": played.scores, "length": played.lengths,
+        "latched_score": played.latched_scores or [np.nan] * len(played.seeds),
+    }  # fmt: skip
+    own |= {name: getattr(played, name) for name in _COLUMNS if name.startswith("decision")}
+    return {name: own[name] if name in own else getattr(result, name) for name in _COLUMNS}
 
 
-def _varying_keys(stored_results: Sequence[StoredResult]) -> list[str]:
-    """Keys of settings with more than one value, in the order of the config."""
-    values: dict[str, set[str]] = {}
-    for number, stored in enumerate(stored_results):
-        for key, value in stored.settings.items():
-            values.setdefault(key, {"missing"} if number else set()).add(repr(value))
-        for key in values.keys() - stored.settings.keys():
-            values[key].add("missing")
-    return [key for key, different in values.items() if len(different) > 1]
+def _groupable(value: Any) -> Any:
+    # Pandas cannot group by a list.
+    return str(value) if isinstance(value, (list, dict)) else value
 
 
 def stored_results(table: pd.DataFrame) -> list[StoredResult]:
     """Returns each result of a table once, in the order of its rows."""
     return list({id(stored): stored for stored in table["result"]}.values())
-
-
-def rows_of(table: pd.DataFrame, chosen: Sequence[StoredResult]) -> pd.DataFrame:
-    """Returns the rows of some of a table's results."""
-    return table[table["result"].map(id).isin({id(stored) for stored in chosen})]
 
 
 def read_results(folder: Path, final_only: bool = True) -> FoundResults:
@@ -285,9 +273,19 @@ def read_wandb_results(
     import requests
     import wandb
 
+    if project.count("/") > 1 or not all(project.split("/")):
+        raise ResultError(f"wandb must be entity/project, got {project!r}.")
     found, skipped = [], []
     try:
-        for run in _wandb_runs(project, filters, timeout_seconds):
+        if not wandb.login(prompt=False, verify=False):
+            raise ResultError(
+                f"results of W&B's project {project} need an account, and this machine has none: run `wandb login` or "
+                "set WANDB_API_KEY."
+            )
+        # W&B would print messages of its own before our error if a connection fails.
+        logging.getLogger("wandb").setLevel(logging.CRITICAL)
+        api = wandb.Api(timeout=timeout_seconds)
+        for run in api.runs(project, filters=dict(filters or {}), per_page=_RUNS_PER_PAGE, lazy=False):
             place = f"W&B run {'/'.join(run.path)} ({run.name})"
             text = run.summary.get(RESULT_KEY)
             if not isinstance(text, str):
@@ -301,19 +299,3 @@ def read_wandb_results(
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise ResultError(f"results cannot be read from W&B's project {project}: {reason}.") from None
     return FoundResults(sorted(found, key=lambda stored: stored.source), skipped)
-
-
-def _wandb_runs(project: str, filters: Mapping[str, Any] | None, timeout_seconds: int) -> Any:
-    import wandb
-
-    if project.count("/") > 1 or not all(project.split("/")):
-        raise ResultError(f"wandb must be entity/project, got {project!r}.")
-    if not wandb.login(prompt=False, verify=False):
-        raise ResultError(
-            f"results of W&B's project {project} need an account, and this machine has none: run `wandb login` or set "
-            "WANDB_API_KEY."
-        )
-    # W&B's own messages on failed connections would come before our one sentence.
-    logging.getLogger("wandb").setLevel(logging.CRITICAL)
-    api = wandb.Api(timeout=timeout_seconds)
-    return api.runs(project, filters=dict(filters or {}), per_page=_RUNS_PER_PAGE, lazy=False)

@@ -74,6 +74,14 @@ class ScoreStatistics:
             seed_means={seed: float(group.mean()) for seed, group in zip(scores_by_seed, groups, strict=True)},
         )
 
+    def record(self) -> dict[str, float]:
+        """Returns the statistics as the columns of a CSV file; ``_low`` and ``_high`` are the ends of an interval."""
+        (mean_low, mean_high), (iqm_low, iqm_high) = self.mean_interval, self.iqm_interval
+        return {
+            "mean": self.mean, "stderr": self.stderr, "mean_low": mean_low, "mean_high": mean_high, "iqm": self.iqm,
+            "iqm_low": iqm_low, "iqm_high": iqm_high, "num_seeds": self.num_seeds, "num_episodes": self.num_episodes,
+        }  # fmt: skip
+
     @property
     def count_text(self) -> str:
         """Training seeds by episodes of each: ``3 x 100``."""
