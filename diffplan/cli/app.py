@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from diffplan import __version__
 from diffplan.errors import DiffplanError
@@ -148,6 +148,9 @@ def main(words: Sequence[str] | None = None) -> None:
     command = " ".join(["diffplan", *words[:1]]) if words and words[0] in app else "diffplan"
     try:
         app(with_options(words))
+    except UnusedCliTokensError as error:
+        extra = ", ".join(map(repr, error.unused_tokens or []))
+        sys.exit(f"{command}: there is no use for {extra}; `{command} --help` shows what can be given.")
     except (CycloptsError, DiffplanError) as error:
         sys.exit(f"{command}: {' '.join(str(error).splitlines())}")
     except (PermissionError, NotADirectoryError, FileExistsError) as error:

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from diffplan.cli.command import run_command
 from diffplan.cli.settings_check import check_settings
+from diffplan.config.stages import check_stages, last_step
 
 if TYPE_CHECKING:
     from diffplan.run.folder import RunDir
@@ -38,7 +39,7 @@ def train(config: DictConfig) -> dict[str, float]:
     from lightning.pytorch.utilities import rank_zero_only
 
     from diffplan.run.folder import RunDir
-    from diffplan.training.stages import check_stages, train_stages
+    from diffplan.training.stages import train_stages
 
     check_stages(config)
     resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
@@ -79,9 +80,6 @@ def is_finished(config: DictConfig) -> bool:
     result = RunDir(Path(config.paths.run_dir)).result()
     if not config.resume or result is None:
         return False
-    # Imported here, because Lightning takes seconds to load and a cell without a result does not need it.
-    from diffplan.training.stages import last_step
-
     if result.step < last_step(config):
         return False
     rollout = config.callbacks.get("rollout")

@@ -16,8 +16,9 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
 from diffplan.config.resolvers import checkpoint_file
+from diffplan.config.stages import trains_critic, trains_denoiser
 from diffplan.data.datamodule import TrajectoryDataModule
-from diffplan.errors import CheckpointError, ConfigError
+from diffplan.errors import CheckpointError
 from diffplan.files import write_atomically
 from diffplan.method.critic import TrajectoryCritic
 from diffplan.method.model import TrajectoryModel
@@ -163,39 +164,6 @@ def adopt_critic(source: Path, place: Path) -> None:
             raise CheckpointError(f"{place} holds another critic than {source}; start under another name=...")
         return
     write_atomically(place, source.read_bytes())
-
-
-def check_stages(config: DictConfig) -> None:
-    """Refuses combinations in which nothing, or the same thing twice, would be trained.
-
-    Raises:
-        ConfigError: for such a combination.
-    """
-    unknown = set(config.stages) - {"critic", "denoiser"}
-    if unknown or not config.stages:
-        raise ConfigError(f"stages may hold critic and denoiser, got {list(config.stages)}.")
-    if not (trains_critic(config) or trains_denoiser(config)):
-        raise ConfigError(
-            "nothing is left to train: denoiser and critic are both given or not among the stages; to plan with "
-            "trained ones, use diffplan plan."
-        )
-    if config.critic.module is not None and "critic" not in config.stages and config.critic.path is None:
-        raise ConfigError("a denoiser of this task plans with a critic: give critic.path=<run>, or choose critic=none.")
-
-
-def trains_critic(config: DictConfig) -> bool:
-    """Whether the critic is a stage of this run."""
-    return "critic" in config.stages and config.critic.module is not None and config.critic.path is None
-
-
-def trains_denoiser(config: DictConfig) -> bool:
-    """Whether the denoiser is a stage of this run."""
-    return "denoiser" in config.stages and config.denoiser is None
-
-
-def last_step(config: DictConfig) -> int:
-    """Returns the number of optimiser steps of the last stage."""
-    return config.trainer.max_steps if trains_denoiser(config) else config.critic.max_steps
 
 
 @contextmanager

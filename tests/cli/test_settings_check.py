@@ -71,3 +71,12 @@ def test_a_sweep_checks_its_last_cell_before_it_starts_the_first(tmp_path):
     assert done.returncode == 1
     assert "failed: trainer.max_steps=x: trainer.max_steps must be int, got 'x'." in done.stderr
     assert not list(tmp_path.rglob("*seed0-*/.hydra/overrides.yaml"))[1:]
+
+
+def test_dry_lists_finished_cells_without_torch(tmp_path):
+    shutil.copytree(FIRST, tmp_path / "run")
+    words = ["--dry", "paths.run_dir=run", "trainer.max_steps=20", "callbacks.rollout=null"]
+    done = run("train", *words, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1 of 1 cells are finished." in done.stdout
+    assert done.stdout.splitlines()[-1].strip() == "imported"

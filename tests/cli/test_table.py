@@ -162,7 +162,7 @@ def test_a_latched_table_says_so(outputs, capsys):
         (["--seeds", "0"], 'Invalid value "0" for --seeds. Must be >= 1.'),
         (["4"], 'Choose from: "1", "2", "3", "ablation".'),
         (["ablaton"], 'Did you mean "ablation"?'),
-        (["1", "2"], "Unused Tokens: ['2']."),
+        (["1", "2"], "there is no use for '2'; `diffplan table --help` shows what can be given."),
         (["results"], 'Invalid value "results"'),
     ],
 )
