@@ -8,9 +8,10 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
+import hydra.utils
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -24,9 +25,11 @@ from diffplan.config.resolvers import register_resolvers
 from diffplan.errors import ConfigError, DiffplanError, LockedError, closest, sentence
 from diffplan.run import stop_signal
 from diffplan.sweep.cell import Cell, remove_failure_note, write_failure_note
-from diffplan.sweep.registration import register_plugins
-from diffplan.sweep.resuming_sweeper import SweepSettings, with_sweep_settings
+from diffplan.sweep.resuming_sweeper import SweepSettings, register_plugins, with_sweep_settings
 from diffplan.sweep.sweep_file import MULTIRUN_FLAGS, expand_sweep
+
+if TYPE_CHECKING:
+    from diffplan.tracking.base import AbstractRunLogger
 
 _MISTAKES = (DiffplanError, HydraException, OmegaConfBaseException)
 # Hydra makes the run's folder before a command begins.
@@ -83,6 +86,20 @@ def run_command(
         )
 
 
+def open_loggers(config: DictConfig, resolved: dict[str, Any]) -> "list[AbstractRunLogger]":
+    """Builds the loggers of a run and gives them its settings.
+
+    Args:
+        config: The composed config.
+        resolved: The same with plain values.
+    """
+    loggers = [hydra.utils.instantiate(run_logger) for run_logger in config.logger.values()]
+    labels = {key: config[key] for key in ("name", "seed", "ablation", "sweep") if key in config}
+    for run_logger in loggers:
+        run_logger.log_config(resolved, {"task": config.task.name, **labels})
+    return loggers
+
+
 def _expand(words: list[str], verb: str, is_dry: bool) -> list[str]:
     """Replaces ``+sweep=<name>`` by the sweep's settings, and ``--dry`` by ``--multirun``."""
     words = [word for word in words if word != "--dry"]
@@ -117,7 +134,8 @@ def _run_job(
         sys.exit(f"diffplan {verb}: {error}")
     except Exception as error:
         is_mistake = isinstance(error, _MISTAKES)
-        reason = _sentence(error, verb) if is_mistake else _summary(error)
+        first_line = (str(error).strip() or "no message").splitlines()[0]
+        reason = _sentence(error, verb) if is_mistake else f"{type(error).__name__}: {first_line}"
         write_failure_note(run_dir, reason)
         if is_only and is_mistake and not wants_traceback:
             sys.exit(f"diffplan {verb}: {reason}")
@@ -138,11 +156,6 @@ def _objective(metrics: dict[str, float], key: str | None) -> dict[str, float] |
     if key not in metrics:
         raise ConfigError(f"objective={key} is not a metric of this run{closest(key, list(metrics))}")
     return metrics[key]
-
-
-def _summary(error: BaseException) -> str:
-    first_line = (str(error).strip() or "no message").splitlines()[0]
-    return f"{type(error).__name__}: {first_line}"
 
 
 def _sentence(error: BaseException, verb: str) -> str:
@@ -167,9 +180,5 @@ def _known_keys(verb: str) -> list[str]:
 
 
 def _paths(node: Any, prefix: str = "") -> list[str]:
-    if not isinstance(node, dict):
-        return []
-    keys = []
-    for key, value in node.items():
-        keys += [f"{prefix}{key}", *_paths(value, f"{prefix}{key}.")]
-    return keys
+    keys = node if isinstance(node, dict) else {}
+    return [path for key in keys for path in (f"{prefix}{key}", *_paths(node[key], f"{prefix}{key}."))]

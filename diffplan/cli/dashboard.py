@@ -8,29 +8,21 @@ from typing import Annotated
 
 from cyclopts import Parameter, validators
 
-from diffplan.cli.table import Aspect
+from diffplan.cli.table import ShownRuns
 from diffplan.config.default_settings import default_settings
 from diffplan.errors import ConfigError
-from diffplan.report.results import FoundResults, RunSelection, read_results, read_wandb_results
+from diffplan.report.results import FoundResults, read_results, read_wandb_results
 from diffplan.report.sweep_content import SweepContent, UnfinishedRun, unfinished_runs
 
-_DEFAULT_FOLDER = "outputs"
 _PAGE_ENDINGS, _SPEC_ENDING = (".html", ".htm"), ".json"
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class DashboardSettings:
+class DashboardSettings(ShownRuns):
     """Which runs are shown, and where the dashboard is written.
 
     Attributes:
-        results: Folder that is searched for results; may be given several times. The default is outputs.
-        sweep: Only runs of this sweep. As in all patterns below, * stands for any text.
-        name: Only runs of this name.
-        task: Only runs of this task.
-        group: Only runs of this W&B group, written task/name/ablation or the beginning of it.
-        allow: What averaged results may differ in; may be given several times.
-        baseline: Value to compare with; by default the one of the run without changes.
         to: File that is written: an .html page that works offline, or a .json file with what W&B would get. The default
             is dashboard.html, or dashboard.json with --wandb.
         max_mib: Maximum size of pictures and videos in the page, in MiB.
@@ -42,13 +34,6 @@ class DashboardSettings:
         ConfigError: options that do not go together.
     """
 
-    results: list[str] | None = None
-    sweep: str | None = None
-    name: str | None = None
-    task: str | None = None
-    group: str | None = None
-    allow: Annotated[tuple[Aspect, ...], Parameter(show_default=False)] = ()
-    baseline: str | None = None
     to: str | None = None
     max_mib: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 20.0
     wandb: str | None = None
@@ -91,25 +76,23 @@ def dashboard(*, settings: DashboardSettings = DashboardSettings()) -> None:
     Args:
         settings: Which runs are shown, and where the dashboard is written.
     """
-    _put(_content(settings), settings, shlex.join(["diffplan", *sys.argv[1:]]))
+    found, unfinished = _read(settings)
+    content = SweepContent.of(
+        found, settings.selection, unfinished, settings.allow, settings.baseline, default_settings
+    )
+    _put(content, settings, shlex.join(["diffplan", *sys.argv[1:]]))
 
 
-def _content(settings: DashboardSettings) -> SweepContent:
-    selection = RunSelection(settings.sweep, settings.group, settings.name, settings.task)
-    found, unfinished = _read(settings, selection)
-    return SweepContent.of(found, selection, unfinished, settings.allow, settings.baseline, default_settings)
-
-
-def _read(settings: DashboardSettings, selection: RunSelection) -> tuple[FoundResults, list[UnfinishedRun]]:
+def _read(settings: DashboardSettings) -> tuple[FoundResults, list[UnfinishedRun]]:
     """Reads results and unfinished runs; W&B lists the latter among what it skips."""
     if settings.reads_wandb:
         return read_wandb_results(str(settings.wandb)), []
     from diffplan.sweep.cell import read_failure_note
 
     found, unfinished = FoundResults([], []), []
-    for folder in (Path(name).expanduser() for name in settings.results or [_DEFAULT_FOLDER]):
+    for folder in settings.folders():
         found += read_results(folder)
-        unfinished += unfinished_runs(folder, selection, read_failure_note)
+        unfinished += unfinished_runs(folder, settings.selection, read_failure_note)
     return found, unfinished
 
 

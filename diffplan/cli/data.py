@@ -10,15 +10,16 @@ from rich.console import Console
 from rich.table import Table
 
 from diffplan.data.catalog import CatalogEntry, cache_dir, catalog, dataset, dataset_url, provenance, suggestion
-from diffplan.data.collect.locomotion_recipe import LocomotionRecipe
+from diffplan.data.collect.locomotion_recipe import LocomotionRecipe, TrainingSettings
 from diffplan.data.download import download
 from diffplan.data.inspection import episode_table, statistics_table
-from diffplan.data.source.d4rl_file import check_keys, count_rows, file_sha256, list_arrays, read_d4rl_file
+from diffplan.data.source.d4rl_file import file_sha256, read_d4rl_file, summarize
 from diffplan.data.source.d4rl_source import D4RLSource
 from diffplan.errors import ConfigError, DataError, DataNotFoundError
 
 app = App(name="data")
 Needed = Annotated[str, Parameter(required=True)]
+_TRAINING = TrainingSettings()
 DataDir = Annotated[str, Parameter(env_var="DIFFPLAN_DATA_DIR")]
 
 console = Console(highlight=False)
@@ -117,13 +118,7 @@ def collect(
     rows: int | None = None,
     medium_score: float | None = None,
     policy: list[str] | None = None,
-    seed: int = 0,
-    train_steps: int = LocomotionRecipe.train_steps,
-    hidden_width: int = LocomotionRecipe.hidden_width,
-    batch_size: int = LocomotionRecipe.batch_size,
-    learning_starts: int = LocomotionRecipe.learning_starts,
-    evaluate_every: int = LocomotionRecipe.evaluate_every,
-    evaluation_episodes: int = LocomotionRecipe.evaluation_episodes,
+    training: Annotated[TrainingSettings, Parameter(name="*")] = _TRAINING,
     data_dir: DataDir = "datasets",
 ) -> None:
     """Train SAC policies and record a locomotion data set with them.
@@ -138,13 +133,7 @@ def collect(
         medium_score: D4RL-normalised score at which the policy counts as medium; the default depends on the body.
         policy: A policy saved by stable-baselines3's SAC, used instead of training one. Write PART=ZIP, for instance
             expert=sac-hopper.zip. May be given several times.
-        seed: Seed of training and recording.
-        train_steps: Environment steps of the training. The policy at the end is the expert.
-        hidden_width: Units in each of the policy's two hidden layers.
-        batch_size: Transitions in a gradient step.
-        learning_starts: Environment steps with random actions before the first gradient step.
-        evaluate_every: Environment steps between evaluations. The training is saved at each evaluation.
-        evaluation_episodes: Episodes in an evaluation.
+        training: Settings of the training, and the seed.
         data_dir: Folder that gets the file.
     """
     from diffplan.data.collect.locomotion_collection import LocomotionCollection
@@ -156,10 +145,7 @@ def collect(
         if not part or not path:
             raise ConfigError(f"--policy must be PART=ZIP such as expert=policy.zip, got {given!r}.")
         policy_paths[part] = Path(path).expanduser()
-    recipe = LocomotionRecipe(
-        name, rows, medium_score, policy_paths, seed, train_steps, hidden_width, batch_size, learning_starts,
-        evaluate_every, evaluation_episodes,
-    )  # fmt: skip
+    recipe = LocomotionRecipe(name, rows, medium_score, policy_paths, **vars(training))
     collection = LocomotionCollection(recipe, data_dir)
     collection.prepare()
     for line in collection.summary():
@@ -183,7 +169,7 @@ def inspect(data: str, /, *, data_dir: DataDir = "datasets") -> None:
     kind = provenance(digest, len(arrays), arrays.metadata, entry, from_d4rl=path.parent == cache_dir())
     console.print(f"SHA-256 {digest}, kind {kind}" + (f", taken for {entry.name}" if entry else ""), soft_wrap=True)
     shapes = Table("array", "shape", "dtype", box=None, pad_edge=False)
-    for name, (shape, dtype) in list_arrays(path).items():
+    for name, (shape, dtype) in summarize(path).arrays.items():
         shapes.add_row(name, str(shape), dtype)
     console.print(shapes, "")
     console.print(episode_table(arrays, entry), "")
@@ -229,8 +215,7 @@ def _check_published(path: Path, entry: CatalogEntry, digest: str) -> None:
     again = f"download it again with `diffplan data fetch {entry.name} --force`"
     if entry.sha256 is not None and digest != entry.sha256:
         raise DataError(f"{path} must have the published SHA-256 {entry.sha256}, got {digest}; {again}.")
-    check_keys(path, entry.keys)
-    rows = count_rows(path)
+    rows = summarize(path, entry.keys).num_rows
     if entry.num_transitions is not None and rows != entry.num_transitions:
         raise DataError(f"{path} must have D4RL's {entry.num_transitions:,} rows, got {rows:,}; {again}.")
 

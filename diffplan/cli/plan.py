@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from diffplan.cli.command import run_command
+from diffplan.cli.command import open_loggers, run_command
 from diffplan.cli.settings_check import check_settings
 from diffplan.config.checkpoint_settings import checkpoint_settings
 from diffplan.config.parts import with_part_names
@@ -15,6 +15,8 @@ from diffplan.config.settings import FROM_CHECKPOINT
 from diffplan.errors import CheckpointError, TaskMismatchError
 
 if TYPE_CHECKING:
+    from diffplan.method.critic import TrajectoryCritic
+    from diffplan.method.model import TrajectoryModel
     from diffplan.planner.base import AbstractPlanner
 
 logger = logging.getLogger(__name__)
@@ -32,8 +34,6 @@ def plan(config: DictConfig) -> dict[str, float]:
     Raises:
         DiffplanError: anything a user can set right.
     """
-    from hydra.utils import instantiate
-
     from diffplan.report.run_page import write_run_page
     from diffplan.report.run_summary import print_scores
     from diffplan.run.checkpoint import read_checkpoint
@@ -54,13 +54,10 @@ def plan(config: DictConfig) -> dict[str, float]:
             print_scores(result.metrics, task.paper_scores, result.data)
             print(f"Open {run_dir.path / 'index.html'}")
             return result.metrics
-        loggers = [instantiate(run_logger) for run_logger in config.logger.values()]
         resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-        groups = {"task": task.name, **{key: config[key] for key in ("name", "seed", "ablation", "sweep")}}
+        loggers = open_loggers(config, resolved)
         evaluations = {}
         seeds = range(config.first_seed, config.first_seed + config.num_episodes)
-        for run_logger in loggers:
-            run_logger.log_config(resolved, groups)
         for protocol in config.protocols:
             evaluation = evaluate(
                 task.env_id, planner, seeds, protocol, task.reference_min, task.reference_max, config.num_videos
@@ -109,17 +106,26 @@ def build_planner(config: DictConfig) -> "AbstractPlanner":
     from hydra.utils import instantiate
 
     from diffplan.config.validation import check_config
-    from diffplan.run.checkpoint import checkpoint_config, load_critic, load_model, read_checkpoint
+    from diffplan.run.checkpoint import checkpoint_config, read_checkpoint
 
     path = checkpoint_file(config.checkpoint)
     take_from_checkpoint(config, OmegaConf.create(checkpoint_config(read_checkpoint(path))))
     check_config(config, "plan")
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
+    return instantiate(config.planner)(*load_networks(config, path))
+
+
+def load_networks(config: DictConfig, checkpoint: Path) -> "tuple[TrajectoryModel, TrajectoryCritic | None]":
+    """Loads the denoiser, and its critic if there is one, on the device that is asked for or found."""
+    import torch
+
+    from diffplan.run.checkpoint import load_critic, load_model
+
     device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    critic_path = critic_file(config.critic.path, path)
+    critic_path = critic_file(config.critic.path, checkpoint)
     critic = None if critic_path is None else load_critic(critic_path).to(device)
-    return instantiate(config.planner)(load_model(path).to(device), critic)
+    return load_model(checkpoint).to(device), critic
 
 
 def critic_file(critic: str | None, checkpoint: Path) -> Path | None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from diffplan.cli.command import run_command
-from diffplan.cli.plan import critic_file, planner_of_checkpoint, take_from_checkpoint
+from diffplan.cli.command import open_loggers, run_command
+from diffplan.cli.plan import critic_file, load_networks, planner_of_checkpoint, take_from_checkpoint
 from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import checkpoint_file
 from diffplan.config.settings import short_hash
@@ -40,8 +40,6 @@ def guide_schedulers(config: DictConfig) -> dict[str, float]:
         DiffplanError: The user asked for something impossible. A scheduler that cannot be used is listed instead,
             unless none can be used.
     """
-    from hydra.utils import instantiate
-
     from diffplan.run.checkpoint import checkpoint_config, read_checkpoint
     from diffplan.run.folder import RunDir
 
@@ -51,11 +49,8 @@ def guide_schedulers(config: DictConfig) -> dict[str, float]:
     take_from_checkpoint(config, OmegaConf.create(checkpoint_config(checkpoint)))
     _check(config)
     with RunDir(Path(config.paths.run_dir)) as run_dir:
-        loggers = [instantiate(run_logger) for run_logger in config.logger.values()]
         resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-        groups = {"task": config.task.name, **{key: config[key] for key in ("name", "seed", "ablation")}}
-        for run_logger in loggers:
-            run_logger.log_config(resolved, groups)
+        loggers = open_loggers(config, resolved)
         cells, refused = _play(config, path, run_dir.path / "cells")
         if not cells:
             raise ConfigError(f"no scheduler can serve: {' '.join(refused)}")
@@ -91,16 +86,11 @@ def _check(config: DictConfig) -> None:
 
 def _play(config: DictConfig, path: Path, folder: Path) -> tuple[list[SchedulerCell], list[str]]:
     """Plays the cells that are missing; returns all cells, and why some schedulers cannot be used."""
-    import torch
-
-    from diffplan.run.checkpoint import load_critic, load_model
     from diffplan.run.result import FileIdentity
 
-    device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    critic_path = critic_file(config.critic.path, path)
-    model = load_model(path).to(device)
-    critic = None if critic_path is None else load_critic(critic_path).to(device)
-    weights = [FileIdentity.of(file).sha256 for file in (path, critic_path) if file is not None]
+    model, critic = load_networks(config, path)
+    files = (path, critic_file(config.critic.path, path))
+    weights = [FileIdentity.of(file).sha256 for file in files if file is not None]
     wanted = [(p, s, n) for n in config.steps for s in config.schedulers for p in config.protocols]
     cells, played, began = [], 0, time.monotonic()
     # Numbers of steps by scheduler and reason.
@@ -125,12 +115,11 @@ def _play(config: DictConfig, path: Path, folder: Path) -> tuple[list[SchedulerC
             "%s, %d steps, %s: %.1f ± %.1f, %.2g CPU seconds a plan (%d of %d, at most %.0f min left)",
             name, steps, protocol, cell.mean, cell.standard_error, cell.plan_cpu_seconds, number, len(wanted), left,
         )  # fmt: skip
-    return cells, [_sentence(name, reason, counts) for (name, reason), counts in refused.items()]
-
-
-def _sentence(name: str, reason: str, counts: Sequence[int]) -> str:
-    """Says why a scheduler was not used in so many steps."""
-    return f"{name} in {', '.join(map(str, dict.fromkeys(counts)))} step{'s' * (counts != [1])}: {reason}"
+    sentences = [
+        f"{name} in {', '.join(map(str, dict.fromkeys(counts)))} step{'s' * (counts != [1])}: {reason}"
+        for (name, reason), counts in refused.items()
+    ]
+    return cells, sentences
 
 
 def _with_scheduler(config: DictConfig, name: str, steps: int) -> DictConfig:

@@ -28,41 +28,59 @@ _ENDINGS = {".txt": "text", ".md": "markdown", ".tex": "latex", ".csv": "csv"}
 Aspect = Literal["data", "environment", "versions", "settings", "episodes"]
 
 
-@Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class TableSettings:
-    """Which results are shown, and how.
+class ShownRuns:
+    """Which results a table or a dashboard shows.
 
     Attributes:
         results: Folder that is searched for results; may be given several times. The default is outputs.
-        wandb: W&B project, written entity/project, that is searched for results. Without --results, only W&B is read.
         name: Only runs of this name. As in all patterns below, * stands for any text.
         sweep: Only runs of this sweep.
         task: Only runs of this task.
         group: Only runs of this W&B group, written task/name/ablation or the beginning of it.
+        allow: What averaged results may differ in; may be given several times.
+        baseline: Value that an ablation compares with; by default the one of the run without changes.
+    """
+
+    results: list[str] | None = None
+    name: str | None = None
+    sweep: str | None = None
+    task: str | None = None
+    group: str | None = None
+    allow: Annotated[tuple[Aspect, ...], Parameter(show_default=False)] = ()
+    baseline: str | None = None
+
+    @property
+    def selection(self) -> RunSelection:
+        """The patterns of sweep, group, name and task."""
+        return RunSelection(self.sweep, self.group, self.name, self.task)
+
+    def folders(self) -> list[Path]:
+        """Returns the folders that are searched."""
+        return [Path(name).expanduser() for name in self.results or [DEFAULT_FOLDER]]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class TableSettings(ShownRuns):
+    """Which results are shown, and how.
+
+    Attributes:
+        wandb: W&B project, written entity/project, that is searched for results. Without --results, only W&B is read.
         protocol: Only episodes of this protocol. Ablations show both by default.
         ablation: Changes to the defaults that get a column: default, all, or a pattern. Ablations show all by default.
         metric: The score, or the latched score, for which every step after first reaching the goal counts.
         seeds: Number of training seeds that a complete cell has. Cells with fewer seeds are marked.
-        allow: What averaged results may differ in; may be given several times.
-        baseline: Value that an ablation compares with; by default the one of the run without changes.
         picture: File that an ablation is drawn to: .png, .svg or .pdf.
         format: Output format. By default the ending of --to decides, and text is printed without --to.
         to: File that is written: .txt, .md, .tex or .csv. For the format wandb: entity/project.
     """
 
-    results: list[str] | None = None
     wandb: str | None = None
-    name: str | None = None
-    sweep: str | None = None
-    task: str | None = None
-    group: str | None = None
     protocol: Literal["single_task", "multi2d"] | None = None
     ablation: str | None = None
     metric: Literal["score", "latched"] = "score"
     seeds: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 3
-    allow: Annotated[tuple[Aspect, ...], Parameter(show_default=False)] = ()
-    baseline: str | None = None
     picture: str | None = None
     format: Literal["text", "markdown", "latex", "csv", "wandb"] | None = None
     to: str | None = None
@@ -94,7 +112,7 @@ def _sheets(kind: str | None, settings: TableSettings) -> list[Sheet]:
         print(f"skipped {source}: {reason}", file=sys.stderr)
     if len(found.skipped) > _MOST_SKIPPED:
         print(f"skipped {len(found.skipped) - _MOST_SKIPPED} more that are no results.", file=sys.stderr)
-    table = found.table(RunSelection(settings.sweep, settings.group, settings.name, settings.task))
+    table = found.table(settings.selection)
     if kind == "ablation":
         return _ablations(_with_ablation(table, settings.ablation or "all"), settings, len(found.results))
     pattern = settings.ablation or "default"
@@ -174,5 +192,5 @@ def _log(sheets: Sequence[Sheet], settings: TableSettings) -> None:
     # Imported here, because it takes longer to load than the table takes to make.
     from diffplan.tracking.wandb_logger import log_sheets
 
-    folder = Path((settings.results or [DEFAULT_FOLDER])[0]) / "tables"
+    folder = settings.folders()[0] / "tables"
     print(log_sheets(sheets, settings.to or settings.wandb or _DEFAULT_PROJECT, folder), file=sys.stderr)

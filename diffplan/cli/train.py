@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from diffplan.cli.command import run_command
+from diffplan.cli.command import open_loggers, run_command
 from diffplan.cli.settings_check import check_settings
 from diffplan.config.stages import check_stages, last_step
 
@@ -57,9 +57,7 @@ def train(config: DictConfig) -> dict[str, float]:
         run_dir.check_resume(config.resume)
         seed_everything(config.seed, workers=True, verbose=False)
         datamodule = instantiate(config.datamodule)
-        loggers = [instantiate(run_logger) for run_logger in config.logger.values()]
-        for run_logger in loggers:
-            run_logger.log_config(resolved, _groups(config))
+        loggers = open_loggers(config, resolved)
         trainer = train_stages(config, resolved, run_dir, datamodule, loggers)
         if trainer.is_global_zero:
             _show(run_dir, config, loggers)
@@ -89,10 +87,6 @@ def is_finished(config: DictConfig) -> bool:
     protocols = [rollout.protocols] if isinstance(rollout.protocols, str) else rollout.protocols
     played = {protocol: set(episodes.seeds) for protocol, episodes in result.protocols.items()}
     return all(wanted <= played.get(protocol, set()) for protocol in protocols)
-
-
-def _groups(config: DictConfig) -> dict[str, Any]:
-    return {"task": config.task.name, **{key: config[key] for key in ("name", "seed", "ablation", "sweep")}}
 
 
 def _show(run_dir: "RunDir", config: DictConfig, loggers: list["AbstractRunLogger"]) -> None:

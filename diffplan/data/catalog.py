@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -44,12 +44,12 @@ class CatalogEntry:
     num_transitions: int | None
     observation_dim: int
     action_dim: int
-    keys: tuple[str, ...]
+    keys: Sequence[str]
     max_episode_steps: int
     reference_min: float
     reference_max: float
-    target: tuple[float, float] | None
-    statistics: Mapping[str, tuple[float, ...]]
+    target: Sequence[float] | None
+    statistics: Mapping[str, Sequence[float]]
 
     @property
     def file_name(self) -> str:
@@ -61,7 +61,7 @@ class CatalogEntry:
 def catalog() -> dict[str, CatalogEntry]:
     """Returns all known data sets by name."""
     rows = json.loads(Path(__file__).with_name("d4rl_catalog.json").read_text(encoding="utf-8"))
-    return {name: _entry(name, row) for name, row in rows.items()}
+    return {name: CatalogEntry(name=name, **row) for name, row in rows.items()}
 
 
 def dataset(name: str) -> CatalogEntry:
@@ -142,9 +142,3 @@ def provenance(
         )
         return "file"
     return "d4rl"
-
-
-def _entry(name: str, row: dict) -> CatalogEntry:
-    target = None if row["target"] is None else (row["target"][0], row["target"][1])
-    statistics = {key: tuple(values) for key, values in row["statistics"].items()}
-    return CatalogEntry(**{**row, "name": name, "keys": tuple(row["keys"]), "target": target, "statistics": statistics})

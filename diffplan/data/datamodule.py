@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -9,14 +10,17 @@ from jaxtyping import Float32, Int
 from lightning import LightningDataModule
 from torch import Tensor
 
-from diffplan.data.source.base import AbstractSource, DataIdentity, Transitions
+from diffplan.data.source.base import AbstractSource, DataIdentity, Transitions, check_dimensions
 from diffplan.data.windows import Padding, TrajectoryWindow, WindowIndex
-from diffplan.errors import ConfigError, DataError, TaskMismatchError
+from diffplan.errors import ConfigError, DataError
 from diffplan.method.critic import ReturnTarget, returns_to_go
 from diffplan.method.normalizer import AbstractNormalizer
 from diffplan.method.trajectory import TrajectoryBatch, TransitionLayout
 
+logger = logging.getLogger(__name__)
 
+
+@dataclass(eq=False)
 class BatchLoader:
     """A stream of shuffled batches in which each batch depends on the seed and the batch's number only.
 
@@ -24,32 +28,24 @@ class BatchLoader:
     epoch into the next one. A resumed run therefore needs one number to continue exactly. The processes of one run
     share the stream: each takes its slice of every batch.
 
-    Args:
+    Attributes:
         windows: Windows on the training device.
         batch_size: Windows per batch and process.
         num_batches: Batches until training ends.
         seed: Seed of the order.
         rank: Number of this process.
         world_size: Processes that share the stream.
+        number: Batches that were read.
     """
 
-    def __init__(
-        self,
-        windows: TrajectoryWindow,
-        batch_size: int,
-        num_batches: int,
-        seed: int,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        self.windows = windows
-        self.batch_size = batch_size
-        self.num_batches = num_batches
-        self.seed = seed
-        self.rank = rank
-        self.world_size = world_size
-        self.number = 0
-        self._orders: dict[int, Tensor] = {}
+    windows: TrajectoryWindow
+    batch_size: int
+    num_batches: int
+    seed: int
+    rank: int = 0
+    world_size: int = 1
+    number: int = field(default=0, init=False)
+    _orders: dict[int, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
         return self.num_batches
@@ -85,9 +81,6 @@ class BatchLoader:
             order = torch.randperm(len(self.windows), generator=generator)
             self._orders = {epoch: order.to(self.windows.starts.device)}
         return self._orders[epoch]
-
-
-logger = logging.getLogger(__name__)
 
 
 class TrajectoryDataModule(LightningDataModule):
@@ -203,15 +196,9 @@ class TrajectoryDataModule(LightningDataModule):
 
     def _join(self, data: Transitions) -> Float32[np.ndarray, "rows transition"]:
         """Puts the planned columns side by side, in the layout's order."""
-        for name, planned, found in (
-            ("observation_dim", self.layout.observation_dim, data.observations.shape[1]),
-            ("action_dim", self.layout.action_dim, data.actions.shape[1]),
-        ):
-            if planned != found and (name, planned) != ("action_dim", 0):
-                raise TaskMismatchError(
-                    f"the task declares {name}={planned} but the data has {found}; fix the task's yaml or choose its "
-                    "own data."
-                )
+        declared = (self.layout.observation_dim, self.layout.action_dim or None)
+        found = (data.observations.shape[1], data.actions.shape[1])
+        check_dimensions("the task", declared, "the data", found, "Fix the task's yaml or choose its own data.")
         if self.layout.action_dim == 0:
             return data.observations
         return np.concatenate([data.actions, data.observations], axis=1)

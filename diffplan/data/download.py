@@ -6,14 +6,15 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 
 from diffplan.data.progress import TaskProgress
-from diffplan.data.source.d4rl_file import check_keys, file_sha256
+from diffplan.data.source.d4rl_file import file_sha256, summarize
 from diffplan.errors import DataError, DownloadError
 from diffplan.files import exclusive
 
@@ -32,7 +33,7 @@ def download(
     *,
     num_bytes: int | None = None,
     sha256: str | None = None,
-    keys: tuple[str, ...] = (),
+    keys: Sequence[str] = (),
     progress: bool = True,
     replace: bool = False,
     wait: bool = False,
@@ -133,15 +134,10 @@ class PartialFile:
         self._origin_path.unlink(missing_ok=True)
 
     def publish(self) -> None:
-        """Moves the finished bytes to their place in one step that survives a power cut."""
+        """Moves the finished bytes to their place in one step, so that a power cut leaves no half file there."""
         with self.path.open("rb+") as file:
             os.fsync(file.fileno())
         self.path.replace(self.target)
-        folder = os.open(self.target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
         self._origin_path.unlink(missing_ok=True)
 
     def _origin(self) -> dict[str, str | None]:
@@ -152,14 +148,11 @@ class PartialFile:
         return origin if isinstance(origin, dict) else {}
 
 
-class _InterruptedTransferError(Exception):
-    """The transfer stopped early but may be tried again."""
-
-
+@dataclass
 class Transfer:
     """Requests bytes until a partial file is complete.
 
-    Args:
+    Attributes:
         part: Where the bytes go. Bytes that are already there are kept if the server or the hash can confirm them.
         num_bytes: Published size; not checked if None.
         hash_known: Whether the finished file will be compared with a published hash. If so, bytes may be joined even if
@@ -167,11 +160,10 @@ class Transfer:
         backoff_seconds: Pause before the first retry. It doubles for each further retry.
     """
 
-    def __init__(self, part: PartialFile, num_bytes: int | None, hash_known: bool, backoff_seconds: float) -> None:
-        self.part = part
-        self.num_bytes = num_bytes
-        self.hash_known = hash_known
-        self.backoff_seconds = backoff_seconds
+    part: PartialFile
+    num_bytes: int | None
+    hash_known: bool
+    backoff_seconds: float
 
     def run(self, progress: bool) -> None:
         """Repeats the request until the file is complete.
@@ -191,12 +183,7 @@ class Transfer:
                 try:
                     self._attempt(session, shown)
                     return
-                except (
-                    _InterruptedTransferError,
-                    requests.ConnectionError,
-                    requests.Timeout,
-                    requests.exceptions.ChunkedEncodingError,
-                ) as error:
+                except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
                     reason = error
                 except requests.RequestException as error:
                     raise DownloadError(f"{self.part.url} cannot be downloaded: {_plain(error)}.") from error
@@ -213,7 +200,9 @@ class Transfer:
     def _attempt(self, session: requests.Session, shown: TaskProgress) -> None:
         # Byte ranges and sizes count stored bytes, so the server must not compress them: identity.
         headers = {"Accept-Encoding": "identity"}
-        offset = self._resume_offset()
+        # Bytes are kept if the server or a published hash can confirm that they belong to the same version.
+        can_resume = self.part.belongs_here() and (self.part.validator or self.hash_known)
+        offset = self.part.size if can_resume else 0
         if offset:
             headers["Range"] = f"bytes={offset}-"
             if self.part.validator:
@@ -224,7 +213,7 @@ class Transfer:
             self._check_status(response)
             if response.status_code == 206 and not (offset and self.part.continues(response.headers)):
                 self.part.discard()
-                raise _InterruptedTransferError("the file on the server changed meanwhile")
+                raise requests.ConnectionError("the file on the server changed meanwhile")
             if response.status_code == 200:
                 offset = 0
                 self.part.restart(response.headers)
@@ -236,13 +225,7 @@ class Transfer:
                     file.write(chunk)
                     shown.advance(len(chunk))
         if total is not None and self.part.size < total:
-            raise _InterruptedTransferError(f"the connection closed after {self.part.size:,} of {total:,} bytes")
-
-    def _resume_offset(self) -> int:
-        """Returns how many bytes to keep: all if the server or a published hash can confirm their version, else 0."""
-        if self.part.belongs_here() and (self.part.validator or self.hash_known):
-            return self.part.size
-        return 0
+            raise requests.ConnectionError(f"the connection closed after {self.part.size:,} of {total:,} bytes")
 
     def _check_status(self, response: requests.Response) -> None:
         status = response.status_code
@@ -252,7 +235,7 @@ class Transfer:
             # The server has fewer bytes than there are here, so these belong to another version.
             self.part.discard()
         if status in TRANSIENT_STATUS:
-            raise _InterruptedTransferError(f"the server answered {status} {response.reason}")
+            raise requests.ConnectionError(f"the server answered {status} {response.reason}")
         raise DownloadError(
             f"{self.part.url} cannot be downloaded: the server answered {status} {response.reason}; "
             "D4RL_BASE_URL=<address> uses a mirror."
@@ -283,28 +266,25 @@ class Transfer:
             )
 
 
-def _verify(part: PartialFile, num_bytes: int | None, sha256: str | None, keys: tuple[str, ...]) -> str:
+def _verify(part: PartialFile, num_bytes: int | None, sha256: str | None, keys: Sequence[str]) -> str:
     """Returns the hash if the bytes are complete and right; removes them otherwise."""
-    try:
-        if num_bytes is not None and part.size != num_bytes:
-            raise DownloadError(
-                f"{part.url} must be {num_bytes:,} bytes long as published, got {part.size:,}; they were discarded."
-            )
-        digest = file_sha256(part.path)
-        if sha256 is not None and digest != sha256:
-            raise DownloadError(
-                f"{part.url} must have the published SHA-256 {sha256}, got {digest}. The bytes were discarded; try "
-                "again or use a mirror with D4RL_BASE_URL=<address>."
-            )
-        if sha256 is None:
-            try:
-                check_keys(part.path, keys)
-            except DataError as error:
-                raise DownloadError(f"{part.url} did not deliver a D4RL file: {error} It was discarded.") from error
+    digest, problem = file_sha256(part.path), None
+    if num_bytes is not None and part.size != num_bytes:
+        problem = f"must be {num_bytes:,} bytes long as published, got {part.size:,}"
+    elif sha256 is not None and digest != sha256:
+        problem = f"must have the published SHA-256 {sha256}, got {digest}"
+    elif sha256 is None:
+        try:
+            summarize(part.path, keys)
+        except DataError as error:
+            problem = f"did not deliver a D4RL file: {str(error).rstrip('.')}"
+        else:
             logger.info("No hash is published for %s; this file has SHA-256 %s.", part.target.name, digest)
-    except DownloadError:
+    if problem is not None:
         part.discard()
-        raise
+        raise DownloadError(
+            f"{part.url} {problem}. The bytes were discarded; try again or use a mirror with D4RL_BASE_URL=<address>."
+        )
     return digest
 
 

@@ -6,8 +6,9 @@ from rich.table import Table
 
 from diffplan.data.catalog import CatalogEntry
 from diffplan.data.segmentation import segment_by_flags, segment_by_goal_departure
-from diffplan.data.source.base import Transitions
 from diffplan.data.source.d4rl_file import D4RLArrays
+
+_QUANTITIES = ("mean", "std", "min", "max")
 
 
 def column_statistics(arrays: D4RLArrays) -> dict[str, Float64[np.ndarray, " dim"]]:
@@ -19,18 +20,12 @@ def column_statistics(arrays: D4RLArrays) -> dict[str, Float64[np.ndarray, " dim
     Returns:
         One array per ``{observation,action,reward}_{mean,std,min,max}``. Rewards have one column.
     """
-    statistics = {}
-    columns = (
-        ("observation", arrays.observations),
-        ("action", arrays.actions),
-        ("reward", arrays.rewards[:, None]),
-    )
-    for name, array in columns:
-        statistics[f"{name}_mean"] = array.mean(axis=0, dtype=np.float64)
-        statistics[f"{name}_std"] = array.std(axis=0, dtype=np.float64)
-        statistics[f"{name}_min"] = array.min(axis=0).astype(np.float64)
-        statistics[f"{name}_max"] = array.max(axis=0).astype(np.float64)
-    return statistics
+    columns = {"observation": arrays.observations, "action": arrays.actions, "reward": arrays.rewards[:, None]}
+    return {
+        f"{name}_{quantity}": getattr(array.astype(np.float64), quantity)(axis=0)
+        for name, array in columns.items()
+        for quantity in _QUANTITIES
+    }
 
 
 def episode_table(arrays: D4RLArrays, entry: CatalogEntry | None) -> Table:
@@ -40,12 +35,17 @@ def episode_table(arrays: D4RLArrays, entry: CatalogEntry | None) -> Table:
         arrays: The whole file.
         entry: The published data set that it belongs to; None if there is none.
     """
-    table = Table("cut at", "episodes", "terminated", "shortest", "mean", "longest", box=None, pad_edge=False)
-    for column in ("return mean", "std", "best"):
-        table.add_column(column)
-    _add_episodes(table, "flags", segment_by_flags(arrays))
+    headers = ("cut at", "episodes", "terminated", "shortest", "mean", "longest", "return mean", "std", "best")
+    table = Table(*headers, box=None, pad_edge=False)
+    cuts = {"flags": segment_by_flags(arrays)}
     if entry is not None and entry.target is not None:
-        _add_episodes(table, "departures", segment_by_goal_departure(arrays, entry.target))
+        cuts["departures"] = segment_by_goal_departure(arrays, entry.target)
+    for label, transitions in cuts.items():
+        lengths, terminated = transitions.lengths, transitions.terminated.sum()
+        counts = (len(lengths), terminated, lengths.min(), f"{lengths.mean():,.1f}", lengths.max())
+        returns = np.array([float(episode.rewards.sum()) for episode in transitions.episodes()])
+        cells = [cell if isinstance(cell, str) else f"{cell:,}" for cell in counts]
+        table.add_row(label, *cells, *(f"{value:,.1f}" for value in (returns.mean(), returns.std(), returns.max())))
     return table
 
 
@@ -58,31 +58,14 @@ def statistics_table(arrays: D4RLArrays, entry: CatalogEntry | None) -> Table:
     """
     statistics = column_statistics(arrays)
     published = entry.statistics if entry is not None else {}
-    table = Table("column", "mean", "std", "min", "max", box=None, pad_edge=False)
+    table = Table("column", *_QUANTITIES, box=None, pad_edge=False)
     if published:
         table.title = "published values in brackets"
     for name in ("observation", "action", "reward"):
         for index in range(len(statistics[f"{name}_mean"])):
             cells = []
-            for quantity in ("mean", "std", "min", "max"):
-                key = f"{name}_{quantity}"
-                cell = f"{statistics[key][index]:.5g}"
-                if key in published and index < len(published[key]):
-                    cell += f" ({published[key][index]:.5g})"
-                cells.append(cell)
+            for key in (f"{name}_{quantity}" for quantity in _QUANTITIES):
+                known = published.get(key, ())[index : index + 1]
+                cells.append(f"{statistics[key][index]:.5g}" + "".join(f" ({value:.5g})" for value in known))
             table.add_row(f"{name} {index}", *cells)
     return table
-
-
-def _add_episodes(table: Table, label: str, transitions: Transitions) -> None:
-    lengths = transitions.lengths
-    returns = np.array([float(episode.rewards.sum()) for episode in transitions.episodes()])
-    table.add_row(
-        label,
-        f"{len(lengths):,}",
-        f"{transitions.terminated.sum():,}",
-        f"{lengths.min():,}",
-        f"{lengths.mean():,.1f}",
-        f"{lengths.max():,}",
-        *(f"{value:,.1f}" for value in (returns.mean(), returns.std(), returns.max())),
-    )

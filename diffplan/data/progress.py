@@ -27,7 +27,7 @@ class TaskProgress:
     def __init__(
         self, activity: str, total: int | None, unit: Literal["rows", "bytes"] = "rows", visible: bool = True
     ) -> None:
-        self.activity, self.total, self.unit = activity, total, unit
+        self.unit = unit
         console = Console(stderr=True)
         self._has_lines = visible and not console.is_terminal
         bytes_columns = (progress.DownloadColumn(), progress.TransferSpeedColumn())
@@ -41,7 +41,7 @@ class TaskProgress:
             disable=not (visible and console.is_terminal),
         )
         self._task = self._bar.add_task(activity, total=total)
-        self._first = self._done = 0
+        self._first = 0
         self._began = self._reported = time.monotonic()
 
     def __enter__(self) -> "TaskProgress":
@@ -55,23 +55,22 @@ class TaskProgress:
 
     def restart(self, total: int | None, done: int) -> None:
         """Sets a new total and a new number of finished units."""
-        self.total = total
-        self._bar.update(self._task, total=total, completed=done)
-        self._first = self._done = done
+        self._bar.reset(self._task, total=total, completed=done)
+        self._first = done
         self._began = self._reported = time.monotonic()
 
     def advance(self, count: int) -> None:
         """Counts further units."""
         self._bar.advance(self._task, count)
-        self._done += count
         now = time.monotonic()
-        if self._has_lines and now - self._reported >= LINE_SECONDS:
-            self._reported = now
-            logger.info("%s", self._line(now))
-
-    def _line(self, now: float) -> str:
-        if self.total is None:
-            return f"{self.activity}: {self._done:,} {self.unit}"
-        seconds = (now - self._began) / max(self._done - self._first, 1) * max(self.total - self._done, 0)
+        if not self._has_lines or now - self._reported < LINE_SECONDS:
+            return
+        self._reported = now
+        task = self._bar.tasks[self._task]
+        done = int(task.completed)
+        if task.total is None:
+            logger.info("%s: %s %s", task.description, f"{done:,}", self.unit)
+            return
+        seconds = (now - self._began) / max(done - self._first, 1) * max(task.total - done, 0)
         left = timedelta(seconds=round(seconds))
-        return f"{self.activity}: {self._done:,} of {self.total:,} {self.unit}, {left} left"
+        logger.info("%s: %s of %s %s, %s left", task.description, f"{done:,}", f"{int(task.total):,}", self.unit, left)

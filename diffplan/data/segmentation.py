@@ -1,5 +1,7 @@
 """Finds where episodes end in flat arrays: at the recorded flags, or at departures from the evaluation goal."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Bool
 
@@ -19,7 +21,7 @@ def segment_by_flags(arrays: D4RLArrays, include_unfinished: bool = True) -> Tra
 
 def segment_by_goal_departure(
     arrays: D4RLArrays,
-    target: tuple[float, float],
+    target: Sequence[float],
     radius: float = 0.5,
     include_unfinished: bool = True,
 ) -> Transitions:

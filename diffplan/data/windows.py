@@ -124,10 +124,10 @@ class TrajectoryWindow:
 
     def to(self, device: torch.device) -> "TrajectoryWindow":
         """Returns the same windows on a device."""
-        tensors: dict[str, Any] = {
-            name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)
+        moved: dict[str, Any] = {
+            key: value.to(device) for key, value in vars(self).items() if isinstance(value, Tensor)
         }
-        return replace(self, **{key: value.to(device) for key, value in tensors.items()})
+        return replace(self, **moved)
 
     def gather(self, windows: Int[Tensor, " batch"]) -> tuple[Trajectories, Bool[Tensor, "batch horizon"]]:
         """Returns the windows of the given numbers, and where they are real."""

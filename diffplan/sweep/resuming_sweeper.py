@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
@@ -20,12 +21,15 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from diffplan.errors import LockedError, SweepError
+from diffplan.errors import ConfigError, LockedError, SweepError
 from diffplan.run.stop_signal import STOPPED
 from diffplan.sweep.cell import Cell, State, is_busy, look_at_cell, remove_failure_note, words_of_cells
+from diffplan.sweep.sweep_file import MULTIRUN_FLAGS
 
 _LONGEST_SAVE_SECONDS = 60.0
 _SETTINGS = "sweep_settings"
+_BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+_SUBMITIT = "hydra_plugins.hydra_submitit_launcher"
 
 logger = logging.getLogger(__name__)
 
@@ -138,6 +142,32 @@ class ResumingSweeper(Sweeper):
         if reason and now.state in (State.INTERRUPTED, State.MISSING):
             return replace(now, state=State.FAILED, reason=reason)
         return now
+
+
+def register_plugins(words: Sequence[str]) -> None:
+    """Makes sweeps launch only unfinished cells, and makes sweeps on a cluster wait for every job.
+
+    Hydra accepts plugins from two packages of its own only, so ours take the names of the plugins that they extend.
+
+    Args:
+        words: The command line.
+
+    Raises:
+        ConfigError: the SLURM launcher is asked for and is not installed.
+    """
+    plugins = Plugins.instance().class_name_to_class
+    plugins[_BASIC_SWEEPER] = ResumingSweeper
+    if not set(words) & set(MULTIRUN_FLAGS):
+        return
+    if find_spec(_SUBMITIT) is None:
+        asked = [word for word in words if word.startswith(("hydra/launcher=slurm", "hydra/launcher=submitit"))]
+        if asked:
+            raise ConfigError(f"{asked[0]} is not installed here; run pip install 'diffplan[slurm]'.")
+        return
+    # Imported here, because the plugin is optional.
+    from diffplan.sweep.slurm_launcher import SlurmLauncher
+
+    plugins[f"{_SUBMITIT}.submitit_launcher.SlurmLauncher"] = SlurmLauncher
 
 
 @contextmanager

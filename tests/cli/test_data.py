@@ -13,7 +13,7 @@ import pytest
 
 import diffplan
 from diffplan.cli.app import main as app_main
-from diffplan.data.source.d4rl_file import file_sha256, read_metadata
+from diffplan.data.source.d4rl_file import file_sha256, summarize
 
 REPOSITORY = Path(diffplan.__file__).parents[1]
 MAZE = "maze2d-umaze-sparse-v1.hdf5"
@@ -289,7 +289,7 @@ def test_every_argument_of_a_collection_reaches_its_file(tmp_path, capsys):
     flags += ["--rows", "150", "--seed", "3", "--train-steps", "40", "--medium-score", "-50.5"]
     assert main(["collect", "hopper-medium-expert-v2", *flags, "--data-dir", str(tmp_path)]) == 0
     (path,) = tmp_path.glob("collected/*.hdf5")
-    metadata = read_metadata(path)
+    metadata = summarize(path).metadata
     for name, value in numbers.items():
         assert metadata[f"training/{name.replace('-', '_')}"] == value
     assert (metadata["max_transitions"], metadata["seed"], metadata["training/seed"]) == (150, 3, 3)

@@ -22,8 +22,7 @@ import hydra
 from diffplan.errors import DiffplanError, LockedError
 from diffplan.run.folder import RunDir
 from diffplan.sweep.cell import write_failure_note
-from diffplan.sweep.registration import register_plugins
-from diffplan.sweep.resuming_sweeper import SweepSettings, with_sweep_settings
+from diffplan.sweep.resuming_sweeper import SweepSettings, register_plugins, with_sweep_settings
 
 
 def is_finished(config):
@@ -169,7 +168,7 @@ PARENT = """
 import multiprocessing, os, signal, sys, time
 from pathlib import Path
 from filelock import FileLock
-from diffplan.sweep.resuming_sweeper import passing_on_sigterm
+from diffplan.sweep.resuming_sweeper import passing_on_sigterm, register_plugins
 
 
 def work(folder):

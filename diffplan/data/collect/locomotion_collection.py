@@ -10,7 +10,7 @@ from diffplan.data.collect.locomotion_recipe import LocomotionRecipe
 from diffplan.data.collect.policies import Policy, SquashedGaussianPolicy, UniformPolicy
 from diffplan.data.collect.sac_training import Milestone, SacTraining
 from diffplan.data.progress import TaskProgress
-from diffplan.data.source.d4rl_file import file_sha256, read_metadata, verify_written_file, write_d4rl_file
+from diffplan.data.source.d4rl_file import file_sha256, summarize, verify_written_file, write_d4rl_file
 from diffplan.env.make_env import env_version, make_env
 from diffplan.env.score import normalized_score
 from diffplan.errors import ConfigError, DataError, TaskMismatchError
@@ -68,7 +68,7 @@ class LocomotionCollection:
 
     def summary(self) -> list[str]:
         """Returns lines about the file: what it holds and how to train on it."""
-        said = read_metadata(self.path)
+        said = summarize(self.path).metadata
         return [
             f"{self.recipe.name}: {said['num_transitions']:,} collected rows in {self.path}, "
             f"SHA-256 {file_sha256(self.path)}.",

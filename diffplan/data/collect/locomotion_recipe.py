@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from diffplan.data.catalog import CatalogEntry, dataset
@@ -25,11 +25,35 @@ _PARTS = {
 _NAME = re.compile(rf"({'|'.join(MEDIUM_SCORES)})-({'|'.join(_PARTS)})-v2")
 
 
-_TRAINING_NUMBERS = ("hidden_width", "batch_size", "learning_starts", "evaluate_every", "evaluation_episodes")
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """Settings of the training by SAC, and the seed.
+
+    Attributes:
+        seed: Seed of training and recording.
+        train_steps: Environment steps of the training. The policy at the end is the expert. A longer training continues
+            a shorter one.
+        hidden_width: Units in each of the policy's two hidden layers.
+        batch_size: Transitions in a gradient step. There is one gradient step per environment step.
+        learning_starts: Environment steps with random actions before the first gradient step.
+        evaluate_every: Environment steps between evaluations. The training is saved at each evaluation.
+        evaluation_episodes: Episodes in an evaluation.
+    """
+
+    seed: int = 0
+    train_steps: int = 1_000_000
+    hidden_width: int = 256
+    batch_size: int = 256
+    learning_starts: int = 10_000
+    evaluate_every: int = 5_000
+    evaluation_episodes: int = 10
+
+
+_TRAINING_NUMBERS = [each.name for each in fields(TrainingSettings) if each.name != "seed"]
 
 
 @dataclass(frozen=True)
-class LocomotionRecipe:
+class LocomotionRecipe(TrainingSettings):
     """One locomotion data set made by D4RL's protocol. The same recipe gives the same rows on one machine.
 
     SAC is trained from scratch. ``medium`` is the first policy whose score reaches ``medium_score``. ``medium-replay``
@@ -44,14 +68,6 @@ class LocomotionRecipe:
         medium_score: D4RL-normalised score at which the policy is medium. If None, that of the body.
         policy_paths: Files of policies that stable-baselines3 saved, by part (``medium``, ``expert``). They are played
             instead of trained ones.
-        seed: Seed of training and collection.
-        train_steps: Environment steps of the training, after which the policy is the expert. A longer training
-            continues a shorter one.
-        hidden_width: Units of each of the two hidden layers.
-        batch_size: Transitions in a gradient step. There is one gradient step per environment step.
-        learning_starts: Steps with random actions before the first gradient step.
-        evaluate_every: Steps between two milestones, at which the policy is evaluated and everything is saved.
-        evaluation_episodes: Episodes in an evaluation.
 
     Raises:
         ConfigError: The name is unknown, a number is out of range, or settings exclude each other.
@@ -64,13 +80,6 @@ class LocomotionRecipe:
     num_transitions: int | None = None
     medium_score: float | None = None
     policy_paths: Mapping[str, Path] = field(default_factory=dict)
-    seed: int = 0
-    train_steps: int = 1_000_000
-    hidden_width: int = 256
-    batch_size: int = 256
-    learning_starts: int = 10_000
-    evaluate_every: int = 5_000
-    evaluation_episodes: int = 10
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -86,7 +95,7 @@ class LocomotionRecipe:
             raise ConfigError(f"--rows must be at least {len(self.parts)}, got {self.num_transitions}.")
         if self.seed < 0:
             raise ConfigError(f"--seed must be at least 0, got {self.seed}.")
-        for key in ("train_steps", *_TRAINING_NUMBERS):
+        for key in _TRAINING_NUMBERS:
             if getattr(self, key) < 1:
                 raise ConfigError(f"--{key.replace('_', '-')} must be at least 1, got {getattr(self, key)}.")
         strange = sorted(set(self.policy_paths) - (set(self.parts) - {"random"}))
@@ -138,7 +147,7 @@ class LocomotionRecipe:
 
     def training_settings(self) -> dict[str, str | int]:
         """Returns the settings that decide how the training goes. How long it lasts is not one of them."""
-        numbers = {key: getattr(self, key) for key in _TRAINING_NUMBERS}
+        numbers = {key: getattr(self, key) for key in _TRAINING_NUMBERS if key != "train_steps"}
         return {"protocol_version": _VERSION, "env_id": self.env_id, "seed": self.seed, **numbers}
 
     def metadata(self) -> dict[str, str | int | float]:

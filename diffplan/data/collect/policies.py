@@ -51,7 +51,6 @@ class UniformPolicy:
         self.action_dim = action_dim
 
     def sample(self, observation: Float32[np.ndarray, " observation"], generator: np.random.Generator) -> PolicyAction:
-        """Draws an action, whatever the observation."""
         action = generator.uniform(-1.0, 1.0, self.action_dim).astype(np.float32)
         return PolicyAction(action, -self.action_dim * float(np.log(2.0)))
 
@@ -131,7 +130,6 @@ class SquashedGaussianPolicy:
         return len(self.weights["actor.mu.bias"])
 
     def sample(self, observation: Float32[np.ndarray, " observation"], generator: np.random.Generator) -> PolicyAction:
-        """Draws an action from the distribution at an observation."""
         features = observation
         for name in self._hidden:
             features = np.maximum(self._affine(name, features), 0.0)

@@ -98,15 +98,13 @@ class SacTraining:
             ends = (known for known in self.milestones if is_enough(known) or known.step >= self.recipe.train_steps)
             return next(ends, None)
 
-        if (found := find()) is not None:
+        if found := find():
             return found
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with exclusive(self.folder / "training.json", "training in"):
                 self._read()  # Another process may have trained in the meantime.
-                while (found := find()) is None:
-                    self._train(find)
-            return found
+                return find() or self._train(find)
         except OSError as error:
             raise DataError(f"{self.folder} cannot be written: {error.strerror or error}; set --data-dir.") from error
 
@@ -128,15 +126,15 @@ class SacTraining:
         steps = [milestone.step for milestone in self.milestones if milestone.step <= last.step]
         return join([self._unpacked(self._path("rows", step)) for step in steps])
 
-    def _train(self, find: Callable[[], Milestone | None]) -> None:
-        """Trains from the last milestone until ``find`` finds one."""
+    def _train(self, find: Callable[[], Milestone | None]) -> Milestone:
+        """Trains from the last milestone until ``find`` finds one, which is returned."""
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # Another number would give other rounding errors.
         env, judge = (EpisodeRecorder(make_env(self.recipe.env_id)) for _ in range(2))
         try:
             sac = self._sac(env)
             every, start, begin = self.recipe.evaluate_every, sac.num_timesteps, time.monotonic()
-            while find() is None:
+            while not (found := find()):
                 # The seed decides everything until the next milestone, beginning with the reset that set_env asks for.
                 sac.set_random_seed(int(self._seed(_TRAINING, sac.num_timesteps).generate_state(1)[0]))
                 sac.set_env(sac.get_env())
@@ -152,6 +150,7 @@ class SacTraining:
                     f"{milestone.return_mean:,.0f} +- {milestone.return_std:,.0f}, D4RL-normalised "
                     f"{milestone.normalized_score:.1f}, at most {left} left"
                 )
+            return found
         finally:
             env.close()
             judge.close()

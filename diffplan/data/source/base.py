@@ -1,14 +1,14 @@
 """What every source of data hands over, whatever format its files have."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from diffplan.errors import DataError
+from diffplan.errors import DataError, TaskMismatchError
 
 
 @dataclass(frozen=True, repr=False)
@@ -118,7 +118,7 @@ class AbstractSource(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Makes sure the data is on disk, complete and verified; does nothing where it is.
+        """Makes sure the data is on disk, complete and verified: finds it, downloads it or generates it.
 
         Raises:
             DataError: it cannot be had; the message names the command that gets it.
@@ -129,13 +129,36 @@ class AbstractSource(ABC):
         """Reads all episodes in file order.
 
         Raises:
-            DataError: the data is malformed.
+            DataError: the data is not there or malformed.
+            TaskMismatchError: its dimensions are not the task's.
         """
 
     @abstractmethod
     def identity(self) -> DataIdentity:
-        """Says which data this is; call after ``prepare``."""
+        """Says which data this is; call after ``prepare``.
+
+        Raises:
+            DataError: the data is not there or malformed.
+        """
 
     def episodes(self) -> Iterator[Episode]:
         """Yields the episodes that ``read`` finds, for looking at them one by one."""
         return self.read().episodes()
+
+
+def check_dimensions(task: str, declared: Sequence[int | None], data: str, found: Sequence[int], remedy: str) -> None:
+    """Checks that observations and actions have the widths that a task declares.
+
+    Args:
+        task: The task, for the message.
+        declared: Width of observations and of actions; None allows any width.
+        data: The data, for the message.
+        found: Width of observations and of actions.
+        remedy: What to do about a mismatch: the last sentence of the message.
+
+    Raises:
+        TaskMismatchError: They have other widths.
+    """
+    for name, planned, width in zip(("observation_dim", "action_dim"), declared, found, strict=True):
+        if planned not in (None, width):
+            raise TaskMismatchError(f"{task} declares {name}={planned} but {data} has {width}. {remedy}")

@@ -1,7 +1,7 @@
 """HDF5 files in D4RL's layout: reading, checking, describing, hashing and writing."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 
 from diffplan.data.catalog import catalog
-from diffplan.errors import DataError, DataNotFoundError, TaskMismatchError
+from diffplan.data.source.base import check_dimensions
+from diffplan.errors import DataError, DataNotFoundError
 from diffplan.files import write_file
 
 REQUIRED_KEYS = ("observations", "actions", "rewards", "terminals")
@@ -79,31 +80,21 @@ def read_d4rl_file(
         DataError: The file is empty, not HDF5 or truncated, it lacks a key, or its rows are not numbers to train on.
         TaskMismatchError: Observations or actions have another width than the task declares.
     """
-    with open_hdf5(path) as file:
-        for key in REQUIRED_KEYS:
-            _require(file, key, path)
-        observations = _matrix(file, "observations", path)
-        actions = _matrix(file, "actions", path)
-        rewards = _vector(file, "rewards", path).astype(np.float32)
-        terminals = _flags(file, "terminals", path)
-        has_timeouts = "timeouts" in file
-        timeouts = _flags(file, "timeouts", path) if has_timeouts else np.zeros(len(terminals), dtype=np.bool_)
-        metadata = _metadata(file)
-    _check_dimension("observation_dim", observation_dim, observations.shape[1], path, task_name)
-    _check_dimension("action_dim", action_dim, actions.shape[1], path, task_name)
-    lengths = {
-        "observations": len(observations),
-        "actions": len(actions),
-        "rewards": len(rewards),
-        "terminals": len(terminals),
-        "timeouts": len(timeouts),
-    }
-    _check_rows(lengths, path)
-    for key, array in (("observations", observations), ("actions", actions), ("rewards", rewards)):
-        _check_finite(array, key, path)
-    if not has_timeouts and max_episode_steps is not None:
-        timeouts = _timeouts_every(max_episode_steps, terminals)
-    return D4RLArrays(observations, actions, rewards, terminals, timeouts, metadata)
+    with open_hdf5(path, REQUIRED_KEYS) as file:
+        columns = {key: _column(file, key, path) for key in (*REQUIRED_KEYS, "timeouts") if key in file}
+        metadata = _summary(file).metadata
+    declared, found = (observation_dim, action_dim), (columns["observations"].shape[1], columns["actions"].shape[1])
+    task = task_name or "<id>"
+    remedy = f"Fix conf/task/{task}.yaml (or the body that it names) or give the file that belongs to this task."
+    check_dimensions(f"task '{task}'", declared, str(path), found, remedy)
+    if len({len(array) for array in columns.values()}) > 1:
+        counts = ", ".join(f"{key} {len(array)}" for key, array in columns.items())
+        raise DataError(f"{path} must hold equally many rows under every key, got {counts}.")
+    if len(columns["observations"]) == 0:
+        raise DataError(f"{path} holds no rows.")
+    if "timeouts" not in columns:
+        columns["timeouts"] = _timeouts_every(max_episode_steps, columns["terminals"])
+    return D4RLArrays(**columns, metadata=metadata)
 
 
 def write_d4rl_file(
@@ -155,91 +146,73 @@ def _digest(arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> str:
 
 
 @contextmanager
-def open_hdf5(path: Path) -> Iterator[h5py.File]:
+def open_hdf5(path: Path, keys: Sequence[str] = ()) -> Iterator[h5py.File]:
     """Opens a file for reading and reports all that HDF5 may complain about as one sentence.
+
+    Args:
+        path: The file.
+        keys: Arrays that it must hold.
 
     Raises:
         DataNotFoundError: There is no such file.
-        DataError: The file is empty, not HDF5, truncated, damaged, or may not be read.
+        DataError: The file is empty, not HDF5, truncated, damaged, lacks a key, or may not be read.
     """
     if not path.exists():
         raise DataNotFoundError(f"There is no file {path}; give the path of an HDF5 file in D4RL's layout.")
     if not path.is_file():
         raise DataError(f"{path} must be an HDF5 file but is a folder; name the file inside it.")
+    published = [entry.name for entry in catalog().values() if entry.file_name == path.name]
+    # Only a published file is certain to be available again.
+    remedy = "give the path of another file, or get this one again from where it came"
+    if published:
+        remedy = f"download it again with `diffplan data fetch {published[0]} --force`"
     try:
-        with path.open("rb") as raw:
-            first_byte = raw.read(1)
+        path.open("rb").close()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}; check the file's permissions.") from error
-    if not first_byte:
-        raise DataError(f"{path} is empty (0 bytes); {_remedy(path)}.")
+    size = path.stat().st_size
     if not h5py.is_hdf5(path):
-        raise DataError(f"{path} is not an HDF5 file; {_remedy(path)}.")
+        raise DataError(f"{path} is {'not an HDF5 file' if size else 'empty (0 bytes)'}; {remedy}.")
     try:
         with h5py.File(path, "r") as file:
+            for key in keys:
+                _require(file, key, path)
             yield file
     except (OSError, RuntimeError, KeyError, ValueError, MemoryError) as error:  # h5py has no error class of its own
-        size = path.stat().st_size
         reason = "is truncated" if "truncated" in str(error) else "is damaged and cannot be read completely"
-        raise DataError(f"{path} {reason} ({size:,} bytes are there); {_remedy(path)}.") from error
+        raise DataError(f"{path} {reason} ({size:,} bytes are there); {remedy}.") from error
 
 
-def _remedy(path: Path) -> str:
-    """Says what to do about a broken file. Only a published file is certain to be available again."""
-    published = [entry.name for entry in catalog().values() if entry.file_name == path.name]
-    if published:
-        return f"download it again with `diffplan data fetch {published[0]} --force`"
-    return "give the path of another file, or get this one again from where it came"
+@dataclass(frozen=True)
+class FileSummary:
+    """What a file holds.
+
+    Attributes:
+        arrays: Shape and dtype of every array by its path inside the file. Single values are left out.
+        metadata: As in ``D4RLArrays``.
+    """
+
+    arrays: Mapping[str, tuple[tuple[int, ...], str]]
+    metadata: Mapping[str, str | int | float]
+
+    @property
+    def num_rows(self) -> int:
+        """Number of observations."""
+        return self.arrays["observations"][0][0]
 
 
-def count_rows(path: Path) -> int:
-    """Counts the rows of a file without reading them.
+def summarize(path: Path, keys: Sequence[str] = REQUIRED_KEYS) -> FileSummary:
+    """Describes a file without reading its rows.
+
+    Args:
+        path: The file.
+        keys: Arrays that it must hold.
 
     Raises:
         DataError: As ``read_d4rl_file``, for all problems that show without reading the rows.
     """
-    with open_hdf5(path) as file:
-        for key in REQUIRED_KEYS:
-            _require(file, key, path)
-        return int(file["observations"].shape[0])
-
-
-def read_metadata(path: Path) -> dict[str, str | int | float]:
-    """Reads what a file says about itself, see ``D4RLArrays.metadata``.
-
-    Raises:
-        DataError: The file cannot be read.
-    """
-    with open_hdf5(path) as file:
-        return _metadata(file)
-
-
-def check_keys(path: Path, keys: tuple[str, ...]) -> None:
-    """Checks that a file opens and holds all these arrays.
-
-    Raises:
-        DataError: It does not.
-    """
-    with open_hdf5(path) as file:
-        for key in keys:
-            _require(file, key, path)
-
-
-def list_arrays(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Returns shape and dtype of every array of a file, by its path inside the file. Single values are left out.
-
-    Raises:
-        DataError: The file cannot be read.
-    """
-    arrays: dict[str, tuple[tuple[int, ...], str]] = {}
-
-    def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
-        if isinstance(item, h5py.Dataset) and item.shape:
-            arrays[name] = (item.shape, str(item.dtype))
-
-    with open_hdf5(path) as file:
-        file.visititems(visit)
-    return arrays
+    with open_hdf5(path, keys) as file:
+        return _summary(file)
 
 
 def file_sha256(path: Path) -> str:
@@ -269,50 +242,43 @@ def _require(file: h5py.File, key: str, path: Path) -> None:
     raise DataError(f"{path} lacks the key '{key}' of D4RL's layout; it has {there}{hint}.")
 
 
-def _numbers(file: h5py.File, key: str, path: Path) -> Shaped[np.ndarray, "..."]:
-    dataset = file[key]
-    if dataset.dtype.kind not in "fiub":
-        raise DataError(f"{path} must hold numbers under '{key}', got dtype {dataset.dtype}.")
-    return np.asarray(dataset[()])
-
-
-def _matrix(file: h5py.File, key: str, path: Path) -> Float32[np.ndarray, "rows dim"]:
-    array = _numbers(file, key, path)
-    if array.ndim != 2:
-        raise DataError(f"{path} must hold one row per transition under '{key}', got the shape {array.shape}.")
-    # A float64 value beyond float32 becomes inf here and is reported with its row by _check_finite.
-    with np.errstate(over="ignore"):
-        return np.ascontiguousarray(array, dtype=np.float32)
-
-
-def _vector(file: h5py.File, key: str, path: Path) -> Shaped[np.ndarray, " rows"]:
-    array = _numbers(file, key, path)
-    if array.ndim == 2 and array.shape[1] == 1:
+def _column(file: h5py.File, key: str, path: Path) -> Shaped[np.ndarray, "rows ..."]:
+    """Reads the values of one key: a matrix or a vector of finite float32, or a vector of bool for flags."""
+    array = np.asarray(file[key][()])
+    is_matrix, is_flag = key in ("observations", "actions"), key in ("terminals", "timeouts")
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"{path} must hold numbers under '{key}', got dtype {array.dtype}.")
+    if not is_matrix and array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
-    if array.ndim != 1:
-        raise DataError(f"{path} must hold one value per transition under '{key}', got the shape {array.shape}.")
-    return array
+    if array.ndim != (2 if is_matrix else 1):
+        form = "row" if is_matrix else "value"
+        raise DataError(f"{path} must hold one {form} per transition under '{key}', got the shape {array.shape}.")
+    # A float64 value beyond float32 becomes inf, which is reported with its row.
+    with np.errstate(over="ignore"):
+        values = array if is_flag else np.ascontiguousarray(array, dtype=np.float32)
+    finite = np.isfinite(values)
+    if not finite.all():
+        position = np.argwhere(~finite)[0]
+        raise DataError(
+            f"{path} must hold finite numbers under '{key}', got {values[tuple(position)]} in row {position[0]} "
+            f"({(~finite).sum()} such values in all)."
+        )
+    return values.astype(np.bool_) if is_flag else values
 
 
-def _flags(file: h5py.File, key: str, path: Path) -> Bool[np.ndarray, " rows"]:
-    array = _vector(file, key, path)
-    _check_finite(array, key, path)
-    return array.astype(np.bool_)
-
-
-def _metadata(file: h5py.File) -> dict[str, str | int | float]:
-    values: dict[str, str | int | float] = {}
+def _summary(file: h5py.File) -> FileSummary:
+    arrays: dict[str, tuple[tuple[int, ...], str]] = {}
+    metadata: dict[str, str | int | float] = {}
 
     def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
-        if isinstance(item, h5py.Dataset) and item.shape == ():
-            values[name] = _plain(item[()])
+        if isinstance(item, h5py.Dataset) and item.shape:
+            arrays[name] = (item.shape, str(item.dtype))
+        elif isinstance(item, h5py.Dataset) and item.shape == () and name.startswith("metadata/"):
+            metadata[name.removeprefix("metadata/")] = _plain(item[()])
 
-    if isinstance(file.get("metadata"), h5py.Group):
-        file["metadata"].visititems(visit)
-    for name, value in file.attrs.items():
-        if np.ndim(value) == 0:
-            values[name] = _plain(value)
-    return values
+    file.visititems(visit)
+    metadata |= {name: _plain(value) for name, value in file.attrs.items() if np.ndim(value) == 0}
+    return FileSummary(arrays, metadata)
 
 
 def _plain(value: object) -> str | int | float:
@@ -323,38 +289,10 @@ def _plain(value: object) -> str | int | float:
     return value if isinstance(value, int | float) else str(value)
 
 
-def _check_dimension(name: str, declared: int | None, found: int, path: Path, task_name: str | None) -> None:
-    if declared is None or declared == found:
-        return
-    task = task_name or "<id>"
-    raise TaskMismatchError(
-        f"task '{task}' declares {name}={declared} but {path} has {found}. Fix conf/task/{task}.yaml (or the body "
-        "that it names) or give the file that belongs to this task."
-    )
-
-
-def _check_rows(lengths: dict[str, int], path: Path) -> None:
-    if len(set(lengths.values())) > 1:
-        counts = ", ".join(f"{key} {length}" for key, length in lengths.items())
-        raise DataError(f"{path} must hold equally many rows under every key, got {counts}.")
-    if lengths["observations"] == 0:
-        raise DataError(f"{path} holds no rows.")
-
-
-def _check_finite(array: Shaped[np.ndarray, "rows ..."], key: str, path: Path) -> None:
-    finite = np.isfinite(array)
-    if finite.all():
-        return
-    position = np.argwhere(~finite)[0]
-    value = array[tuple(position)]
-    count = int((~finite).sum())
-    raise DataError(
-        f"{path} must hold finite numbers under '{key}', got {value} in row {position[0]} ({count} such values in all)."
-    )
-
-
-def _timeouts_every(max_episode_steps: int, terminals: Bool[np.ndarray, " rows"]) -> Bool[np.ndarray, " rows"]:
-    """Flags every ``max_episode_steps``-th row of an episode. A terminal row ends an episode as well."""
+def _timeouts_every(max_episode_steps: int | None, terminals: Bool[np.ndarray, " rows"]) -> Bool[np.ndarray, " rows"]:
+    """Flags every ``max_episode_steps``-th row of an episode, or none. A terminal row ends an episode as well."""
+    if max_episode_steps is None:
+        return np.zeros_like(terminals)
     rows = np.arange(len(terminals))
     first_rows = np.zeros(len(terminals), dtype=np.int64)
     first_rows[1:] = np.where(terminals[:-1], rows[1:], 0)

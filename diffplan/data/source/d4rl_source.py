@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -9,19 +10,20 @@ from diffplan.data.catalog import cache_dir, catalog, dataset_url, provenance, s
 from diffplan.data.download import download as download_file
 from diffplan.data.segmentation import segment_by_flags, segment_by_goal_departure
 from diffplan.data.source.base import AbstractSource, DataIdentity, Transitions
-from diffplan.data.source.d4rl_file import count_rows, file_sha256, read_d4rl_file, read_metadata
+from diffplan.data.source.d4rl_file import file_sha256, read_d4rl_file, summarize
 from diffplan.errors import ConfigError, DataNotFoundError, DownloadError
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(eq=False)
 class D4RLSource(AbstractSource):
     """Reads one D4RL data set or any file in D4RL's layout. It never uses another data set instead.
 
     If ``path`` is given, only that file is used. Otherwise the source looks in D4RL's cache (``$D4RL_DATASET_DIR`` or
     ``~/.d4rl/datasets``, shared with an installation of d4rl), then in ``data_dir``, then downloads to the cache.
 
-    Args:
+    Attributes:
         name: D4RL id.
         path: File to read.
         num_transitions: Number of rows to use, from the beginning of the file. None uses all rows.
@@ -38,46 +40,27 @@ class D4RLSource(AbstractSource):
         ConfigError: The segmentation is unknown or lacks its target.
     """
 
-    def __init__(
-        self,
-        name: str,
-        path: str | None = None,
-        num_transitions: int | None = None,
-        data_dir: str = "datasets",
-        download: bool = True,
-        segmentation: Literal["flags", "goal_departure"] = "flags",
-        target: Sequence[float] | None = None,
-        observation_dim: int | None = None,
-        action_dim: int | None = None,
-        max_episode_steps: int | None = None,
-        include_unfinished: bool = True,
-    ) -> None:
-        if segmentation not in ("flags", "goal_departure"):
-            raise ConfigError(f"source.segmentation must be flags or goal_departure, got {segmentation!r}.")
-        if num_transitions is not None and num_transitions < 1:
-            raise ConfigError(f"source.num_transitions must be at least 1 or null, got {num_transitions}.")
-        if segmentation == "goal_departure" and (target is None or len(target) != 2):
-            raise ConfigError(f"source.segmentation=goal_departure needs source.target=[x,y], got {target}.")
-        self.name = name
-        self.path = None if path is None else Path(path).expanduser()
-        self.num_transitions = num_transitions
-        self.data_dir = Path(data_dir).expanduser()
-        self.download = download
-        self.segmentation = segmentation
-        self.target = target
-        self.observation_dim = observation_dim
-        self.action_dim = action_dim
-        self.max_episode_steps = max_episode_steps
-        self.include_unfinished = include_unfinished
+    name: str
+    path: str | None = None
+    num_transitions: int | None = None
+    data_dir: str = "datasets"
+    download: bool = True
+    segmentation: Literal["flags", "goal_departure"] = "flags"
+    target: Sequence[float] | None = None
+    observation_dim: int | None = None
+    action_dim: int | None = None
+    max_episode_steps: int | None = None
+    include_unfinished: bool = True
+
+    def __post_init__(self) -> None:
+        if self.segmentation not in ("flags", "goal_departure"):
+            raise ConfigError(f"source.segmentation must be flags or goal_departure, got {self.segmentation!r}.")
+        if self.num_transitions is not None and self.num_transitions < 1:
+            raise ConfigError(f"source.num_transitions must be at least 1 or null, got {self.num_transitions}.")
+        if self.segmentation == "goal_departure" and (self.target is None or len(self.target) != 2):
+            raise ConfigError(f"source.segmentation=goal_departure needs source.target=[x,y], got {self.target}.")
 
     def prepare(self) -> None:
-        """Finds the file or downloads it, and checks that it opens.
-
-        Raises:
-            DataNotFoundError: The file is not found and cannot be downloaded. The message names the commands.
-            DownloadError: The download failed.
-            DataError: The file is broken.
-        """
         file = self.find()
         if file is None:
             entry = catalog().get(self.name)
@@ -90,17 +73,9 @@ class D4RLSource(AbstractSource):
                 )
             except DownloadError as error:
                 raise DownloadError(f"{str(error).rstrip('.')}; instead, {self._other_ways()}.") from error
-        rows = count_rows(file)
-        logger.info("%s: %s rows in %s.", self.name, f"{rows:,}", file)
+        logger.info("%s: %s rows in %s.", self.name, f"{summarize(file).num_rows:,}", file)
 
     def read(self) -> Transitions:
-        """Reads all episodes in file order.
-
-        Raises:
-            DataNotFoundError: The file is nowhere.
-            DataError: It is broken or holds values nobody can train on.
-            TaskMismatchError: Its dimensions are not the task's.
-        """
         arrays = read_d4rl_file(
             self._file(),
             observation_dim=self.observation_dim,
@@ -110,22 +85,17 @@ class D4RLSource(AbstractSource):
         ).first(self.num_transitions)
         if self.segmentation == "flags" or self.target is None:
             return segment_by_flags(arrays, self.include_unfinished)
-        target = (float(self.target[0]), float(self.target[1]))
+        target = [float(coordinate) for coordinate in self.target]
         return segment_by_goal_departure(arrays, target, include_unfinished=self.include_unfinished)
 
     def identity(self) -> DataIdentity:
         """Says which data this is. The kind is ``d4rl`` only if ``provenance`` confirms it."""
         file = self._file()
-        rows = count_rows(file)
-        digest = file_sha256(file)
-        kind = provenance(
-            digest,
-            rows,
-            read_metadata(file),
-            catalog().get(self.name),
-            from_d4rl=self.path is None and file.parent == cache_dir(),
-        )
-        return DataIdentity(self.name, kind, digest, num_transitions=min(rows, self.num_transitions or rows))
+        digest, summary, entry = file_sha256(file), summarize(file), catalog().get(self.name)
+        is_cached = self.path is None and file.parent == cache_dir()
+        kind = provenance(digest, summary.num_rows, summary.metadata, entry, from_d4rl=is_cached)
+        rows = min(summary.num_rows, self.num_transitions or summary.num_rows)
+        return DataIdentity(self.name, kind, digest, rows)
 
     def find(self) -> Path | None:
         """Returns the path of the file; None if it is not found.
@@ -134,13 +104,14 @@ class D4RLSource(AbstractSource):
             DataNotFoundError: There is no file at the given ``path``.
         """
         if self.path is not None:
-            if not self.path.exists():
-                raise DataNotFoundError(f"There is no file {self.path}; source.path must be an HDF5 file.")
-            return self.path
+            path = Path(self.path).expanduser()
+            if not path.exists():
+                raise DataNotFoundError(f"There is no file {path}; source.path must be an HDF5 file.")
+            return path
         entry = catalog().get(self.name)
         if entry is None:
             return None
-        places = (cache_dir() / entry.file_name, self.data_dir / entry.file_name)
+        places = (cache_dir() / entry.file_name, Path(self.data_dir).expanduser() / entry.file_name)
         return next((place for place in places if place.exists()), None)
 
     def _file(self) -> Path:
@@ -160,9 +131,5 @@ class D4RLSource(AbstractSource):
         )
 
     def _other_ways(self) -> str:
-        regenerate = ""
-        if self.name.startswith("maze2d-"):
-            regenerate = (
-                f"regenerate it with `diffplan data generate {self.name}` and train with source=maze2d_source, "
-            )
-        return f"{regenerate}{'or ' if regenerate else ''}give a file with source.path=<file>"
+        regenerate = f"regenerate it with `diffplan data generate {self.name}` and train with source=maze2d_source, or "
+        return f"{regenerate if self.name.startswith('maze2d-') else ''}give a file with source.path=<file>"

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Shaped
+from jaxtyping import Float32, Float64, Shaped
 
 from diffplan.env.make_env import MAZE2D_EPISODE_STEPS
 from diffplan.env.maze2d.maze_layout import MazeLayout
@@ -104,23 +104,23 @@ class Maze2DRecipe:
             files.
         """
         rows = self.num_transitions
-        columns = _Columns(np.empty((rows, 4)), np.empty((rows, 2)), np.empty((rows, 4)), np.empty((rows, 2)))
-        switched = np.zeros(rows, dtype=bool)
+        widths = {"observations": 4, "actions": 2, "states": 4, "infos/goal": 2}
+        columns: dict[str, np.ndarray] = {key: np.empty((rows, width)) for key, width in widths.items()}
+        columns["timeouts"] = np.zeros(rows, dtype=bool)
         walk = _Walk(self)
         for start in range(0, rows, _BLOCK):
             stop = min(start + _BLOCK, rows)
-            walk.advance(columns, switched, start, stop)
+            walk.advance(columns, start, stop)
             if on_rows is not None:
                 on_rows(stop - start)
-        observations = columns.observations.astype(np.float32)
-        states = columns.states.astype(np.float32)
+        observations, states = (columns[key].astype(np.float32) for key in ("observations", "states"))
         return {
             "observations": observations,
-            "actions": columns.actions.astype(np.float32),
+            "actions": columns["actions"].astype(np.float32),
             "rewards": self._rewards(observations),
             "terminals": np.zeros(rows, dtype=bool),
-            "timeouts": switched,
-            "infos/goal": columns.targets.astype(np.float32),
+            "timeouts": columns["timeouts"],
+            "infos/goal": columns["infos/goal"].astype(np.float32),
             "infos/qpos": states[:, :2],
             "infos/qvel": states[:, 2:],
         }
@@ -130,14 +130,6 @@ class Maze2DRecipe:
         distances = np.linalg.norm(observations[:, :2] - target, axis=1)
         rewards = np.exp(-distances) if self.reward == "dense" else distances <= _SUCCESS_RADIUS
         return rewards.astype(np.float32)
-
-
-@dataclass(frozen=True)
-class _Columns:
-    observations: Float64[np.ndarray, "rows 4"]
-    actions: Float64[np.ndarray, "rows 2"]
-    states: Float64[np.ndarray, "rows 4"]
-    targets: Float64[np.ndarray, "rows 2"]
 
 
 class _Walk:
@@ -159,21 +151,21 @@ class _Walk:
         self._observation = self._point_mass.state()
         self._steps = 0
 
-    def advance(self, columns: _Columns, switched: Bool[np.ndarray, " rows"], start: int, stop: int) -> None:
+    def advance(self, columns: dict[str, Shaped[np.ndarray, "rows ..."]], start: int, stop: int) -> None:
         """Fills the rows from ``start`` to ``stop``."""
         noise = self._action_noise.standard_normal((stop - start, 2)) * self._noise
         for row in range(start, stop):
             command, arrived = self._controller.act(self._observation, self._target)
             action = np.minimum(np.maximum(command + noise[row - start], -1.0), 1.0)
-            columns.observations[row] = self._observation
-            columns.actions[row] = action
-            columns.states[row] = self._point_mass.state()
-            columns.targets[row] = self._target
+            columns["observations"][row] = self._observation
+            columns["actions"][row] = action
+            columns["states"][row] = self._point_mass.state()
+            columns["infos/goal"][row] = self._target
             self._point_mass.step(action)
             switch = arrived or self._steps >= self._max_steps
             self._steps += 1
             if switch:
-                switched[row] = True
+                columns["timeouts"][row] = True
                 self._target = self._random_position()
                 self._steps = 0
             if not (switch and self._repeats):

@@ -55,11 +55,6 @@ class Maze2DSource(AbstractSource):
         self.path = Path(data_dir).expanduser() / "regenerated" / self.recipe.file_name
 
     def prepare(self) -> None:
-        """Generates the file if it is not there yet. If another process is generating it, waits for that one.
-
-        Raises:
-            DataError: The folder cannot be written, or the existing file was changed after it was written.
-        """
         # The file appears completely or not at all, so an existing file needs neither a lock nor a writable folder.
         if self.path.exists():
             verify_written_file(self.path)
@@ -75,26 +70,14 @@ class Maze2DSource(AbstractSource):
             ) from error
 
     def read(self) -> Transitions:
-        """Reads all episodes in file order.
-
-        Raises:
-            DataNotFoundError: The file has not been generated.
-            DataError: The file is malformed.
-        """
         self._require_file()
         arrays = read_d4rl_file(self.path, observation_dim=4, action_dim=2)
         if self.segmentation == "flags":
             return segment_by_flags(arrays, include_unfinished=self.include_unfinished)
-        row, column = self.recipe.layout.target_cell
-        target = (float(row), float(column))
+        target = [float(coordinate) for coordinate in self.recipe.layout.target_cell]
         return segment_by_goal_departure(arrays, target, include_unfinished=self.include_unfinished)
 
     def identity(self) -> DataIdentity:
-        """Returns the name of the data and the hash of its file.
-
-        Raises:
-            DataNotFoundError: The file has not been generated.
-        """
         self._require_file()
         return DataIdentity(self.recipe.name, "regenerated", file_sha256(self.path), self.recipe.num_transitions)
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float32
 
-from diffplan.data.source.base import AbstractSource, DataIdentity, Episode, Transitions
-from diffplan.errors import ConfigError, DataError, DataNotFoundError, DownloadError, TaskMismatchError
+from diffplan.data.source.base import AbstractSource, DataIdentity, Episode, Transitions, check_dimensions
+from diffplan.errors import ConfigError, DataError, DataNotFoundError, DownloadError
 
 if TYPE_CHECKING:
     from minari import EpisodeData, MinariDataset
@@ -64,13 +64,6 @@ class MinariSource(AbstractSource):
         self._identity: DataIdentity | None = None
 
     def prepare(self) -> None:
-        """Finds the data set or downloads it.
-
-        Raises:
-            DataNotFoundError: The data set is not there and ``download`` is False.
-            DownloadError: Minari's server did not deliver it.
-            DataError: The data set is damaged.
-        """
         if not self._folder().exists():
             if not self.download:
                 raise self._not_found()
@@ -79,17 +72,10 @@ class MinariSource(AbstractSource):
         logger.info("%s: %s rows in %s.", self.dataset_id, f"{dataset.total_steps:,}", self._folder())
 
     def read(self) -> Transitions:
-        """Reads all episodes in file order; an observation that has no action after it is left out.
-
-        Raises:
-            DataNotFoundError: The data set is not there.
-            DataError: It is broken or its observations or actions are not vectors.
-            TaskMismatchError: Its dimensions are not the task's.
-        """
         return Transitions.from_episodes(self.episodes())
 
     def episodes(self) -> Iterator[Episode]:
-        """Yields the episodes one by one as the file stores them; raises what ``read`` raises."""
+        """Yields the episodes one by one; an observation that has no action after it is left out."""
         dataset = self._load()
         with self._readable():
             for data in dataset.iterate_episodes():
@@ -170,15 +156,10 @@ class MinariSource(AbstractSource):
         return array.astype(np.float32)
 
     def _check(self, episode: Episode, number: int) -> None:
-        for name, declared, found in (
-            ("observation_dim", self.observation_dim, episode.observations.shape[1]),
-            ("action_dim", self.action_dim, episode.actions.shape[1]),
-        ):
-            if declared is not None and declared != found:
-                raise TaskMismatchError(
-                    f"The task declares {name}={declared} but '{self.dataset_id}' has {found}; choose the task or the "
-                    "source.observation_keys that belong to it."
-                )
+        declared = (self.observation_dim, self.action_dim)
+        found = (episode.observations.shape[1], episode.actions.shape[1])
+        remedy = "Choose the task or the source.observation_keys that belong to it."
+        check_dimensions("The task", declared, f"'{self.dataset_id}'", found, remedy)
         lengths = {len(episode.observations), len(episode.actions), len(episode.rewards)}
         if len(lengths) > 1:
             raise DataError(f"Episode {number} of '{self.dataset_id}' has arrays of {sorted(lengths)} rows.")

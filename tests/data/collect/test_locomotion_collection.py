@@ -7,7 +7,7 @@ from stable_baselines3 import SAC
 from diffplan.data.collect.locomotion_collection import LocomotionCollection
 from diffplan.data.collect.locomotion_recipe import LocomotionRecipe
 from diffplan.data.collect.sac_training import SacTraining
-from diffplan.data.source.d4rl_file import list_arrays, read_d4rl_file, read_metadata
+from diffplan.data.source.d4rl_file import read_d4rl_file, summarize
 from diffplan.data.source.d4rl_source import D4RLSource
 from diffplan.env.make_env import make_env
 from diffplan.errors import ConfigError, DataError, TaskMismatchError
@@ -41,7 +41,7 @@ def test_medium_expert_is_whole_episodes_of_medium_and_then_of_expert(folder):
     source = D4RLSource("hopper-medium-expert-v2", path=str(path), observation_dim=11, action_dim=3)
     source.prepare()
     episodes = list(source.episodes())
-    said = read_metadata(path)
+    said = summarize(path).metadata
     assert all(episode.terminated for episode in episodes)
     assert len(episodes) == said["num_episodes"] == said["medium/num_episodes"] + said["expert/num_episodes"]
     assert sum(map(len, episodes)) == said["num_transitions"]
@@ -59,10 +59,10 @@ def test_medium_expert_is_whole_episodes_of_medium_and_then_of_expert(folder):
 def test_every_kind_has_d4rls_arrays_and_says_that_it_is_not_d4rls(folder, kind):
     rows = None if kind == "medium-replay" else 300
     collection = collected(f"hopper-{kind}-v2", folder, num_transitions=rows)
-    arrays = list_arrays(collection.path)
+    arrays = summarize(collection.path).arrays
     assert set(collection.recipe.entry.keys) == set(arrays)
     assert {dtype for _, dtype in arrays.values()} == {"float32", "bool"}
-    said = read_metadata(collection.path)
+    said = summarize(collection.path).metadata
     assert "not D4RL's own data" in said["generator"]
     assert said["name"] == collection.recipe.name
     assert D4RLSource(collection.recipe.name, path=str(collection.path)).identity().kind == "collected"
@@ -74,7 +74,7 @@ def test_medium_replay_is_what_was_played_until_medium(folder):
     training = SacTraining(collection.recipe, folder / "policies" / "hopper-v2-seed0")
     rows = training.rows(training.milestones[0])
     np.testing.assert_array_equal(read_d4rl_file(collection.path).observations, rows["observations"])
-    assert read_metadata(collection.path)["replay/step"] == len(rows["rewards"])
+    assert summarize(collection.path).metadata["replay/step"] == len(rows["rewards"])
 
 
 def test_two_folders_get_the_same_bytes(folder, tmp_path):
@@ -122,7 +122,7 @@ def test_a_policy_that_is_given_is_played_without_training(tmp_path, monkeypatch
     policy = save_policy(tmp_path / "policy.zip")
     monkeypatch.setitem(sys.modules, "stable_baselines3", None)
     collection = collected("hopper-expert-v2", tmp_path, num_transitions=100, policy_paths={"expert": policy})
-    said = read_metadata(collection.path)
+    said = summarize(collection.path).metadata
     assert len(said["expert/policy_sha256"]) == 64
     assert not [key for key in said if key.startswith("training/")]
     assert not (tmp_path / "policies").exists()

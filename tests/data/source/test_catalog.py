@@ -52,7 +52,7 @@ def test_tasks_state_the_facts_of_the_catalogue(name):
     entry = dataset(name)
     for key in ("observation_dim", "action_dim", "max_episode_steps", "reference_min", "reference_max"):
         assert task[key] == getattr(entry, key)
-    assert (task["target"] and tuple(task["target"])) == entry.target
+    assert (task["target"] and list(task["target"])) == entry.target
 
 
 def test_tasks_are_found():

@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 
 from diffplan.data.source.d4rl_file import (
-    check_keys,
-    count_rows,
     file_sha256,
-    list_arrays,
     read_d4rl_file,
-    read_metadata,
+    summarize,
 )
 from diffplan.errors import DataError, DataNotFoundError, TaskMismatchError
 
@@ -67,7 +64,7 @@ def test_metadata_keeps_single_values_and_leaves_policy_weights_out(five_episode
     five_episodes["metadata/policy/fc0/weight"] = np.zeros((3, 3))
     path = write_hdf5(five_episodes, source="a note")
     assert read_d4rl_file(path).metadata == {"algorithm": "SAC", "medium/transitions": 7, "source": "a note"}
-    assert read_metadata(path) == read_d4rl_file(path).metadata
+    assert summarize(path).metadata == read_d4rl_file(path).metadata
 
 
 def test_a_path_without_a_file_is_reported(tmp_path):
@@ -201,19 +198,19 @@ def test_reading_a_broken_file_leaves_it_as_it_was(five_episodes, write_hdf5):
 
 
 def test_rows_are_counted_without_reading_them(five_episodes, write_hdf5):
-    assert count_rows(write_hdf5(five_episodes)) == 12
+    assert summarize(write_hdf5(five_episodes)).num_rows == 12
 
 
 def test_absent_keys_are_found(five_episodes, write_hdf5):
     path = write_hdf5(five_episodes)
-    check_keys(path, ("observations", "timeouts"))
+    summarize(path, ("observations", "timeouts"))
     with pytest.raises(DataError, match="lacks the key 'infos/goal'"):
-        check_keys(path, ("observations", "infos/goal"))
+        summarize(path, ("observations", "infos/goal"))
 
 
 def test_arrays_are_listed_by_their_path(five_episodes, write_hdf5):
     five_episodes["infos/goal"] = np.zeros((12, 2))
-    arrays = list_arrays(write_hdf5(five_episodes))
+    arrays = summarize(write_hdf5(five_episodes)).arrays
     assert arrays["infos/goal"] == ((12, 2), "float64")
     assert arrays["terminals"] == ((12,), "bool")
 

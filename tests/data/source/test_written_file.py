@@ -2,7 +2,7 @@ import h5py
 import numpy as np
 import pytest
 
-from diffplan.data.source.d4rl_file import read_d4rl_file, read_metadata, verify_written_file, write_d4rl_file
+from diffplan.data.source.d4rl_file import read_d4rl_file, summarize, verify_written_file, write_d4rl_file
 from diffplan.errors import DataError
 
 ARRAYS = {
@@ -21,7 +21,7 @@ def test_what_is_written_is_read(tmp_path):
     write_d4rl_file(path, ARRAYS, METADATA)
     verify_written_file(path)
     np.testing.assert_array_equal(read_d4rl_file(path).observations, ARRAYS["observations"])
-    metadata = read_metadata(path)
+    metadata = summarize(path).metadata
     assert {key: metadata[key] for key in METADATA} == METADATA
 
 

@@ -5,9 +5,8 @@ from hydra.core.plugins import Plugins
 from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import register_resolvers
 from diffplan.errors import ConfigError
-from diffplan.sweep import registration
-from diffplan.sweep.registration import register_plugins
-from diffplan.sweep.resuming_sweeper import ResumingSweeper
+from diffplan.sweep import resuming_sweeper
+from diffplan.sweep.resuming_sweeper import ResumingSweeper, register_plugins
 
 PLUGIN_CLASS = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
 SWEEPER_CLASS = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
@@ -34,7 +33,7 @@ def test_a_sweep_on_a_cluster_waits_for_every_job(plugins):
 
 @pytest.mark.parametrize("launcher", ["slurm", "submitit_slurm", "submitit_local"])
 def test_a_launcher_that_is_not_installed_is_named_with_what_installs_it(monkeypatch, launcher):
-    monkeypatch.setattr(registration, "find_spec", lambda name: None)
+    monkeypatch.setattr(resuming_sweeper, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=rf"hydra/launcher={launcher} is not installed .* 'diffplan\[slurm\]'"):
         register_plugins(["--multirun", "seed=0,1", f"hydra/launcher={launcher}"])
     register_plugins(["--multirun", "seed=0,1", "hydra/launcher=joblib"])
