@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from diffplan.cli.app import app, main, with_options
 
@@ -44,6 +45,8 @@ def sentence(capsys, *words: str) -> str:
 @pytest.fixture
 def columns(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
+    # The application keeps the console of an earlier test, with that test's width.
+    monkeypatch.setattr(app, "_console", Console())
 
 
 @pytest.mark.parametrize("words", [(), ("--help",), ("-h",)])
