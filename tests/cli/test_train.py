@@ -59,7 +59,7 @@ def checkpoint_of(command):
     [
         ("optimizer.lrr=1e-3", "'optimizer.lr'"),
         ("task=maze2d-umaz-v1", "'maze2d-umaze-v1'"),
-        ("optimizer.lr=abc", "optimizer.lr must be float | torch.Tensor, got 'abc'"),
+        ("optimizer.lr=abc", "optimizer.lr must be float | Tensor, got 'abc'"),
         ("+unknown=1", "'unknown'"),
         ("+unknown.key=1", "'unknown'"),
         ("+windw.horizon=16", "'window'"),
