@@ -78,6 +78,11 @@ def run_command(
         if wants_traceback:
             raise
         sys.exit(f"diffplan {verb}: {_sentence(error, verb)}")
+    except SystemExit as error:
+        # The check of all settings before a run ends in this way.
+        if wants_traceback and isinstance(error.__cause__, DiffplanError):
+            raise error.__cause__ from None
+        raise
     except _UNUSABLE_FOLDER as error:
         if wants_traceback:
             raise

@@ -1,6 +1,5 @@
 """Checks all settings of a command before its run folder is made and before torch is imported."""
 
-import sys
 from typing import Any
 
 from hydra.experimental.callback import Callback
@@ -25,7 +24,7 @@ class SettingsCheck(Callback):
         try:
             check_settings(config, config_name)
         except DiffplanError as error:
-            sys.exit(f"diffplan {config_name}: {error}")
+            raise SystemExit(f"diffplan {config_name}: {error}") from error
 
 
 def check_settings(config: DictConfig, command: str) -> None:

@@ -41,7 +41,7 @@ def check_config(config: DictConfig, command: str, needs_checkpoint: bool = Fals
     for key, setting in settings.items():
         value = written.get(key, _MISSING)
         if value == _MISSING:
-            raise ConfigError(f"{key} must be given.")
+            raise ConfigError(f"{key}=... must be given.")
         if _refers(value) or (key in left_open and value is None):
             continue
         if setting.is_group:
@@ -114,7 +114,7 @@ def _check_call(node: Mapping[str, Any], path: str) -> None:
         if key not in taken.parameters and not taken.open_ended:
             raise ConfigError(f"{path} has no setting {key!r}{closest(key, set(taken.parameters))}")
         if value == _MISSING:
-            raise ConfigError(f"{path}.{key} must be given.")
+            raise ConfigError(f"{path}.{key}=... must be given.")
         if key in taken.parameters and not _refers(value):
             _check_value(value, taken.parameters[key].hint, f"{path}.{key}")
     missing = [name for name, parameter in taken.parameters.items() if parameter.required and name not in node]
