@@ -1,8 +1,7 @@
 """The schedulers guide: its cells, and what they say in Markdown and CSV."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from diffplan.files import write_atomically
 
-_WORDS = {
-    "through_walls": "share of plans through walls",
-    "tracking_error": "metres between plan and path",
-    "first_step_error": "first planned step's error, standard deviations",
-    "plan_value": "critic's value of the plans",
+_TITLES = {
+    "through_walls": "Share of plans through walls",
+    "tracking_error": "Metres between plan and path",
+    "first_step_error": "First planned step's error, standard deviations",
+    "plan_value": "Critic's value of the plans",
 }
 
 
@@ -72,27 +71,23 @@ class SchedulerCell(BaseModel):
         write_atomically(path, self.model_dump_json(indent=1).encode())
 
 
-def quality_names(cells: Sequence[SchedulerCell]) -> list[str]:
-    """Returns the measures of plan quality that were taken, in their order."""
-    return list(dict.fromkeys(name for cell in cells for name in cell.quality))
-
-
-def quality_words(name: str) -> str:
-    """Returns a measure of quality as a reader would say it."""
-    return _WORDS.get(name, name)
-
-
 def cell_table(cells: Sequence[SchedulerCell]) -> pd.DataFrame:
-    """Returns one row a cell."""
-    names = quality_names(cells)
-    columns = ["protocol", "scheduler", "steps", "network_calls", "episodes", "score_mean", "score_stderr"]
-    columns += ["plan_cpu_seconds", "plan_seconds", *names]
-    return pd.DataFrame([_row(cell, names) for cell in cells], columns=columns)
+    """Returns one row a cell. The columns after ``plan_seconds`` are the measures of plan quality that were taken."""
+    rows = [
+        {
+            "protocol": cell.protocol, "scheduler": cell.scheduler, "steps": cell.steps, "network_calls": cell.calls,
+            "episodes": len(cell.scores), "score_mean": cell.mean, "score_stderr": cell.standard_error,
+            "plan_cpu_seconds": cell.plan_cpu_seconds, "plan_seconds": cell.plan_seconds, **cell.quality,
+        }
+        for cell in cells
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
 
 
-def _row(cell: SchedulerCell, names: Sequence[str]) -> list[Any]:
-    facts = [cell.protocol, cell.scheduler, cell.steps, cell.calls, len(cell.scores), cell.mean, cell.standard_error]
-    return [*facts, cell.plan_cpu_seconds, cell.plan_seconds, *(cell.quality.get(name) for name in names)]
+def quality_titles(table: pd.DataFrame) -> dict[str, str]:
+    """Returns the measures of plan quality of a ``cell_table`` and what they mean, as headings."""
+    names = table.columns[table.columns.get_loc("plan_seconds") + 1 :]
+    return {name: _TITLES.get(name, f"{name[0].upper()}{name[1:]}") for name in names}
 
 
 def reference_cell(cells: Sequence[SchedulerCell], trained: str) -> SchedulerCell:
@@ -137,41 +132,33 @@ def markdown(cells: Sequence[SchedulerCell], trained: str, refused: Sequence[str
     parts = []
     for protocol in dict.fromkeys(cell.protocol for cell in cells):
         own = [cell for cell in cells if cell.protocol == protocol]
-        reference = reference_cell(own, trained)
-        parts.append(
-            f"## {protocol}\n\nNormalised score ± one standard error over {len(own[0].scores)} episodes, by denoising "
+        table, reference = cell_table(own), reference_cell(own, trained)
+        scores = [f"{cell.mean:.1f} ± {cell.standard_error:.1f}" for cell in own]
+        kept = {
+            name: fewest_steps([cell for cell in own if cell.scheduler == name], reference)
+            for name in table["scheduler"].unique()
+        }
+        parts += [
+            f"## {protocol}",
+            f"Normalised score ± one standard error over {len(own[0].scores)} episodes, by denoising "
             f"steps. The last column has the fewest steps that keep the score of {reference.scheduler} in "
             f"{reference.steps} steps: from there on no mean of the episodes' differences is more than two standard "
-            "errors below zero.\n\n"
-            + _table(own, lambda cell: f"{cell.mean:.1f} ± {cell.standard_error:.1f}", reference)
-        )
-        parts.append(
-            "CPU milliseconds a plan (Heun calls the network twice a step):\n\n"
-            + _table(own, lambda cell: f"{1e3 * cell.plan_cpu_seconds:.3g}")
-        )
-        for name in quality_names(own):
-            words = quality_words(name)
-            parts.append(f"{words[0].upper()}{words[1:]}:\n\n" + _table(own, _quality_text(name)))
+            "errors below zero.",
+            _by_steps(table, scores, {name: "no" if steps is None else str(steps) for name, steps in kept.items()}),
+            "CPU milliseconds a plan (Heun calls the network twice a step):",
+            _by_steps(table, [f"{1e3 * seconds:.3g}" for seconds in table["plan_cpu_seconds"]]),
+        ]
+        for name, title in quality_titles(table).items():
+            parts += [f"{title}:", _by_steps(table, [f"{value:.3g}" for value in table[name]])]
     if refused:
-        parts.append("Not used:\n\n" + "\n".join(f"- {sentence}" for sentence in refused))
+        parts += ["Not used:", "\n".join(f"- {sentence}" for sentence in refused)]
     return "\n\n".join(parts) + "\n"
 
 
-def _quality_text(name: str) -> Callable[[SchedulerCell], str]:
-    return lambda cell: f"{cell.quality.get(name, float('nan')):.3g}"
-
-
-def _table(
-    cells: Sequence[SchedulerCell], form: Callable[[SchedulerCell], str], reference: SchedulerCell | None = None
-) -> str:
-    """One row a scheduler, one column a number of steps."""
-    steps = sorted({cell.steps for cell in cells})
-    rows = []
-    for name in dict.fromkeys(cell.scheduler for cell in cells):
-        own = {cell.steps: cell for cell in cells if cell.scheduler == name}
-        row = {"scheduler": name} | {str(count): form(own[count]) if count in own else "" for count in steps}
-        if reference is not None:
-            fewest = fewest_steps(list(own.values()), reference)
-            row["keeps it"] = "no" if fewest is None else str(fewest)
-        rows.append(row)
-    return pd.DataFrame(rows).to_markdown(index=False, tablefmt="pipe", disable_numparse=True)
+def _by_steps(table: pd.DataFrame, texts: Sequence[str], kept: Mapping[str, str] | None = None) -> str:
+    """Writes one row a scheduler, one column a number of steps, and a last column for the steps that keep the score."""
+    wide = table.assign(text=texts).pivot_table("text", "scheduler", "steps", aggfunc="last", fill_value="")
+    wide = wide.reindex(table["scheduler"].unique())
+    if kept is not None:
+        wide["keeps it"] = pd.Series(kept)
+    return wide.reset_index().to_markdown(index=False, tablefmt="pipe", disable_numparse=True)

@@ -1,7 +1,7 @@
 """The schedulers guide in files: Markdown, CSV, a picture a protocol and a page of charts."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import altair as alt
@@ -12,7 +12,7 @@ from diffplan.files import write_atomically
 from diffplan.report.charts import PLAIN, rounded, save_chart
 from diffplan.report.page import Charts, Figure, Page, Section
 from diffplan.report.run_summary import protocol_title
-from diffplan.report.scheduler_guide import SchedulerCell, cell_table, markdown, quality_names, quality_words
+from diffplan.report.scheduler_guide import SchedulerCell, cell_table, markdown, quality_titles
 
 _HEIGHT = 230
 # How far apart neighbouring schedulers stand at one place of a logarithmic axis.
@@ -22,11 +22,8 @@ _SHARE_SHOWN = 0.25
 # Shapes tell schedulers apart where colours cannot be seen.
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right")
 _SCORE = "normalised score"
-_PLACES: dict[str, Callable[[SchedulerCell], float]] = {
-    "denoising steps": lambda cell: cell.steps,
-    "network calls a plan": lambda cell: cell.calls,
-    "CPU milliseconds a plan": lambda cell: 1e3 * cell.plan_cpu_seconds,
-}
+# Columns of the table of cells by title of the axis.
+_PLACES = {"denoising steps": "steps", "network calls a plan": "network_calls", "CPU milliseconds a plan": "cpu_ms"}
 
 
 def write_guide(
@@ -44,21 +41,19 @@ def write_guide(
     Returns:
         The files: ``markdown``, ``csv``, ``page``, and the picture of each protocol by its name.
     """
-    files = {name: folder / f"schedulers{suffix}" for name, suffix in
-             (("markdown", ".md"), ("csv", ".csv"), ("page", ".html"))}  # fmt: skip
+    files = {"markdown": folder / "schedulers.md", "csv": folder / "schedulers.csv", "page": folder / "schedulers.html"}
     write_atomically(files["markdown"], f"# Schedulers for {title}\n\n{markdown(cells, trained, refused)}".encode())
     table = cell_table(cells).to_csv(index=False, lineterminator="\n", float_format="%.6g")
     write_atomically(files["csv"], table.encode())
     sections = []
     for protocol in dict.fromkeys(cell.protocol for cell in cells):
         own = [cell for cell in cells if cell.protocol == protocol]
-        sections.append(
-            Section(protocol_title(protocol), [Charts([Figure(*panel) for panel in scheduler_charts(own).items()])])
-        )
+        figures = [Figure(name, chart) for name, chart in scheduler_charts(own).items()]
+        sections.append(Section(protocol_title(protocol), [Charts(figures)]))
         files[protocol] = folder / f"schedulers-{protocol}.png"
-        whole = alt.Title(f"{title}, {protocol}", subtitle=_note(own))
         panels = scheduler_charts(own, interactive=False).items()
         sized = [chart.properties(width=330, title=name) for name, chart in panels]
+        whole = alt.Title(f"{title}, {protocol}", subtitle=_note(own))
         save_chart(alt.concat(*sized, columns=3, spacing=24).properties(title=whole), files[protocol])
     Page(f"Schedulers for {title}", lines=[_note(cells)], sections=sections).write(files["page"])
     return files
@@ -77,12 +72,15 @@ def scheduler_charts(cells: Sequence[SchedulerCell], interactive: bool = True) -
     Returns:
         Panels by title.
     """
-    rows = {x_title: _rows(cells, place, lambda cell: cell.mean, has_error=True) for x_title, place in _PLACES.items()}
-    panels = {f"Score by {x_title}": _panel(own, x_title, _SCORE) for x_title, own in rows.items()}
-    x_title, place = next(iter(_PLACES.items()))
-    for name in quality_names(cells):
-        words = quality_words(name)
-        panels[f"{words[0].upper()}{words[1:]}"] = _panel(_rows(cells, place, _quality(name)), x_title, words)
+    table = cell_table(cells)
+    measures = quality_titles(table)
+    table["cpu_ms"] = 1e3 * table["plan_cpu_seconds"]
+    panels = {
+        f"Score by {title}": _panel(_rows(table, place, "score_mean"), title, _SCORE)
+        for title, place in _PLACES.items()
+    }
+    for name, title in measures.items():
+        panels[title] = _panel(_rows(table, "steps", name), "denoising steps", f"{title[0].lower()}{title[1:]}")
     if not interactive:
         return panels
     chosen = alt.selection_point(fields=["scheduler"], bind="legend", toggle="true")
@@ -90,39 +88,30 @@ def scheduler_charts(cells: Sequence[SchedulerCell], interactive: bool = True) -
     return {title: panel.encode(opacity=opacity).add_params(chosen) for title, panel in panels.items()}
 
 
-def _quality(name: str) -> Callable[[SchedulerCell], float]:
-    return lambda cell: cell.quality.get(name, math.nan)
-
-
 def _note(cells: Sequence[SchedulerCell]) -> str:
     return f"{len(cells[0].scores)} episodes a point; bars are one standard error over episodes"
 
 
-def _rows(
-    cells: Sequence[SchedulerCell],
-    place: Callable[[SchedulerCell], float],
-    value: Callable[[SchedulerCell], float],
-    has_error: bool = False,
-) -> pd.DataFrame:
-    """One row a cell: where it is drawn, its value, and a text if that lies outside the panel."""
-    names = list(dict.fromkeys(cell.scheduler for cell in cells))
-    lowest, highest = _fences([value(cell) for cell in cells])
-    rows = []
-    for cell in sorted(cells, key=lambda cell: cell.steps):
-        y, dodge = value(cell), _DODGE ** (names.index(cell.scheduler) - (len(names) - 1) / 2)
-        if math.isnan(y):
-            continue
-        inside = lowest <= y <= highest
-        error = cell.standard_error if has_error and inside else math.nan
-        outside = "" if inside else f"{'↓' if y < lowest else '↑'} {y:.3g}"
-        rows.append(
+def _rows(table: pd.DataFrame, place: str, measure: str) -> pd.DataFrame:
+    """Returns one row a cell: where it is drawn, its value, and a text if the value lies outside the panel."""
+    names = list(table["scheduler"].unique())
+    lowest, highest = _fences(table[measure])
+    cells = table.dropna(subset=measure).sort_values("steps", kind="stable", ignore_index=True)
+    value = cells[measure]
+    inside = value.between(lowest, highest)
+    error = cells["score_stderr"].where(inside) if measure == "score_mean" else math.nan
+    texts = [f"{'↓' if number < lowest else '↑'} {number:.3g}" for number in value]
+    return rounded(
+        pd.DataFrame(
             {
-                "scheduler": cell.scheduler, "steps": cell.steps, "calls": cell.calls, "value": y,
-                "x": place(cell) * dodge, "y": min(max(y, lowest), highest), "low": y - error, "high": y + error,
-                "outside": outside,
+                "scheduler": cells["scheduler"], "steps": cells["steps"], "calls": cells["network_calls"],
+                "value": value,
+                "x": cells[place] * _DODGE ** (cells["scheduler"].map(names.index) - (len(names) - 1) / 2),
+                "y": value.clip(lowest, highest), "low": value - error, "high": value + error,
+                "outside": np.where(inside, "", texts),
             }
-        )  # fmt: skip
-    return rounded(pd.DataFrame(rows))
+        )
+    )  # fmt: skip
 
 
 def _panel(rows: pd.DataFrame, x_title: str, y_title: str) -> alt.LayerChart:
@@ -147,10 +136,10 @@ def _panel(rows: pd.DataFrame, x_title: str, y_title: str) -> alt.LayerChart:
     return alt.layer(*layers).properties(width="container", height=_HEIGHT)
 
 
-def _fences(values: Sequence[float]) -> tuple[float, float]:
+def _fences(values: pd.Series) -> tuple[float, float]:
     """Between which values a panel shows its points where they are."""
-    known = np.array(values)[np.isfinite(values)]
-    if not len(known):
+    known = values[np.isfinite(values)]
+    if known.empty:
         return -math.inf, math.inf
     low, middle, high = np.quantile(known, (0.25, 0.5, 0.75))
     margin = max(3 * (high - low), _SHARE_SHOWN * abs(middle))

@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain, count, product
 from typing import Any, Literal
 
 import pandas as pd
@@ -18,11 +19,11 @@ from rich.text import Text
 
 MISSING = "–"  # noqa: RUF001 (the dash that papers print for no number)
 
-_LATEX = {
+_LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--", "<": r"\textless{}",  # noqa: RUF001
     ">": r"\textgreater{}", "|": r"\textbar{}",
-}  # fmt: skip
+})  # fmt: skip
 _HEADING_WIDTH, _COLUMN_GAP = 24, 3
 _MINUS = re.compile(r"(?<!\w)-(?=\d)")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~])")
@@ -78,18 +79,15 @@ class Sheet:
 
     @cached_property
     def letters(self) -> dict[str, str]:
-        """A letter for every mark in use, in the order of reading."""
+        """A letter for every mark in use, in reading order: a to z, then aa, ab and so on."""
         marks = dict.fromkeys(mark for row in self.rows for cell in row.cells for mark in cell.marks)
-        return {mark: _letter(number) for number, mark in enumerate(marks)}
+        lengths = (product(string.ascii_lowercase, repeat=length) for length in count(1))
+        return dict(zip(marks, map("".join, chain.from_iterable(lengths)), strict=False))
 
     @property
     def footnotes(self) -> list[str]:
         """Explanations of the letters, then the notes."""
         return [*(f"[{letter}] {mark}" for mark, letter in self.letters.items()), *self.notes]
-
-    def letters_of(self, cell: SheetCell) -> list[str]:
-        """Returns the letters of one cell's marks."""
-        return sorted((self.letters[mark] for mark in cell.marks), key=lambda letter: (len(letter), letter))
 
     def frame(self, escape: Callable[[str], str] = str, line_break: str = "\n", raised: str = " [{}]") -> pd.DataFrame:
         """Returns the cells as text, labels in the first column.
@@ -99,16 +97,15 @@ class Sheet:
             line_break: Between the lines of a cell.
             raised: How the letters of a cell's marks are written behind its first line.
         """
-        texts = []
-        for row in self.rows:
-            cells = [self._text(cell, escape, line_break, raised) for cell in row.cells] or [""] * len(self.columns)
-            texts.append([escape(row.label), *cells])
-        return pd.DataFrame(texts, columns=[escape(name) for name in (self.corner, *self.columns)])
 
-    def _text(self, cell: SheetCell, escape: Callable[[str], str], line_break: str, raised: str) -> str:
-        first, *rest = (escape(line) for line in cell.lines)
-        marks = raised.format(",".join(self.letters_of(cell))) if cell.marks else ""
-        return line_break.join([first + marks, *rest])
+        def text(cell: SheetCell) -> str:
+            first, *rest = map(escape, cell.lines)
+            letters = sorted((self.letters[mark] for mark in cell.marks), key=lambda letter: (len(letter), letter))
+            return line_break.join([first + (raised.format(",".join(letters)) if letters else ""), *rest])
+
+        blank = [SheetCell([""])] * len(self.columns)
+        texts = [[escape(row.label), *map(text, row.cells or blank)] for row in self.rows]
+        return pd.DataFrame(texts, columns=[escape(name) for name in (self.corner, *self.columns)])
 
 
 def sheet_text(sheet: Sheet, width: int) -> str:
@@ -124,12 +121,17 @@ def sheet_text(sheet: Sheet, width: int) -> str:
         max(len(line) for text in (name, *frame.iloc[:, number]) for line in text.split("\n")) + _COLUMN_GAP
         for number, name in enumerate(frame.columns)
     ]
+    blocks: list[list[int]] = [[0]]
+    for number in range(1, len(widths)):
+        if len(blocks[-1]) > 1 and sum(widths[other] for other in blocks[-1]) + widths[number] > width:
+            blocks.append([0])
+        blocks[-1].append(number)
     text = io.StringIO()
-    # So wide that no column is ever cut; the blocks keep to the width.
+    # The console is so wide that it never cuts a column. The blocks keep to the width.
     console = Console(file=text, width=sum(widths) + width, color_system=None, highlight=False)
     console.print(Text(sheet.title))
-    for block in _blocks(widths[1:], width - widths[0]):
-        console.print(_terminal_table(sheet, frame.iloc[:, [0, *(number + 1 for number in block)]]))
+    for block in blocks:
+        console.print(_terminal_table(sheet, frame.iloc[:, block]))
     for note in sheet.footnotes:
         console.print(Text(textwrap.fill(note, width, break_long_words=False, break_on_hyphens=False)))
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
@@ -138,10 +140,9 @@ def sheet_text(sheet: Sheet, width: int) -> str:
 def sheet_markdown(sheet: Sheet) -> str:
     """Writes GitHub's Markdown."""
     frame = sheet.frame(_escape_markdown, "<br>", "<sup>{}</sup>")
-    frame.iloc[:, 0] = [
-        label if row.kind == "scores" else f"**{label}**"
-        for label, row in zip(frame.iloc[:, 0], sheet.rows, strict=True)
-    ]
+    frame.iloc[:, 0] = frame.iloc[:, 0].where(
+        [row.kind == "scores" for row in sheet.rows], "**" + frame.iloc[:, 0] + "**"
+    )
     align = ["left", *["right"] * len(sheet.columns)]
     table = frame.to_markdown(index=False, tablefmt="pipe", colalign=align, disable_numparse=True)
     marks = [f"<sup>{letter}</sup> {_escape_markdown(mark)}  " for mark, letter in sheet.letters.items()]
@@ -175,24 +176,9 @@ def sheet_csv(sheet: Sheet) -> str:
     return pd.DataFrame(list(sheet.records), dtype=object).to_csv(index=False, lineterminator="\n")
 
 
-def _letter(number: int) -> str:
-    before, last = divmod(number, len(string.ascii_lowercase))
-    return (_letter(before - 1) if before else "") + string.ascii_lowercase[last]
-
-
 def _heading(name: str) -> str:
     """Puts a long heading on several lines."""
     return textwrap.fill(re.sub(r",(?=\S)", ", ", name), _HEADING_WIDTH, break_long_words=False)
-
-
-def _blocks(widths: Sequence[int], room: int) -> list[list[int]]:
-    """Returns the numbers of columns that fit beside each other."""
-    blocks: list[list[int]] = [[]]
-    for number, width in enumerate(widths):
-        if blocks[-1] and sum(widths[other] for other in blocks[-1]) + width > room:
-            blocks.append([])
-        blocks[-1].append(number)
-    return blocks
 
 
 def _terminal_table(sheet: Sheet, frame: pd.DataFrame) -> Table:
@@ -211,5 +197,4 @@ def _escape_markdown(text: str) -> str:
 
 
 def _escape_latex(text: str) -> str:
-    escaped = "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
-    return _MINUS.sub("$-$", escaped)
+    return _MINUS.sub("$-$", " ".join(text.split()).translate(_LATEX))
