@@ -14,6 +14,7 @@ from diffplan.report.results import StoredResult, stored_results
 from diffplan.report.statistics import ProbabilityOfImprovement, ScoreStatistics
 
 Value = str | int | float | bool | None
+_Values = tuple[Value, ...]
 _MOST_SETTINGS = 2
 _TITLES = {"single_task": "Single task", "multi2d": "Multi2D"}
 
@@ -35,21 +36,21 @@ class VariedSetting:
 
 @dataclass(frozen=True)
 class AblationCell:
-    """The runs with one combination of values; they differ in their training seed alone.
+    """The runs with one combination of values. They differ only in their training seed.
 
     Attributes:
-        number: Counted from 1; pages name the cell and its colour by it.
+        number: Counted from 1. Pages use it as the name of the cell and its colour.
         label: What was set, in words, or the run's name if nothing varies.
         values: One for each varied setting.
         is_baseline: Whether the other cells are compared with this one.
         pool: Its scores, results and cost.
-        difference: To the baseline, of pairs with the same training seed and episode; None if there are no pairs.
-        improvement: Over the baseline, on the episodes of both; None if they share none.
+        difference: Difference from the baseline in pairs of equal training seed and episode; None without pairs.
+        improvement: Probability of improvement over the baseline; None if they share no episode.
     """
 
     number: int
     label: str
-    values: tuple[Value, ...]
+    values: _Values
     is_baseline: bool
     pool: PooledScores
     difference: ScoreStatistics | None = None
@@ -116,16 +117,16 @@ class Ablation:
         Raises:
             ResultError: Nothing varies, more than two settings vary, or the results cannot be compared.
         """
-        found = _Varied.of(table)
-        found.check_number()
-        pools = {values: PooledScores.of(rows, metric, allow) for values, rows in found.groups}
+        varied, groups = _varied(table)
+        _check_number(varied, table)
+        pools = {values: PooledScores.of(rows, metric, allow) for values, rows in groups.items()}
         kept = [stored for pool in pools.values() for stored in pool.results]
-        changes_data = any(name.startswith("source") for one in found.settings for name in (one.name, *one.also))
+        changes_data = any(name.startswith("source") for one in varied for name in (one.name, *one.also))
         implied = ["settings", "episodes", *(["data"] if changes_data else [])]
-        compared = check_comparable(kept, found.protocol, [*allow, *implied])
-        chosen = _baseline(pools, found.settings, baseline, defaults or {})
+        compared = check_comparable(kept, str(table["protocol"].iloc[0]), [*allow, *implied])
+        chosen = _baseline(pools, varied, baseline, defaults or {})
         allowed = [aspect for aspect in compared if aspect not in implied]
-        return found.ablation(pools, chosen, metric=metric, allowed=allowed)
+        return _ablation(table, varied, pools, chosen, metric=metric, allowed=allowed)
 
     @classmethod
     def overview(
@@ -139,21 +140,23 @@ class Ablation:
 
         The arguments are those of ``of``.
         """
-        found = _Varied.of(table)
-        reason = f"{len(found.settings)} settings vary" if len(found.settings) > _MOST_SETTINGS else ""
-        if found.settings and not reason:
+        varied, groups = _varied(table)
+        reason = f"{len(varied)} settings vary" if len(varied) > _MOST_SETTINGS else ""
+        if varied and not reason:
             try:
                 return cls.of(table, "score", allow, baseline, defaults)
             except ResultError as error:
                 reason = str(error)
         pools, problems = {}, []
-        for values, rows in sorted(found.groups, key=lambda group: _order(group[0])):
+        for values, rows in sorted(groups.items(), key=lambda group: _order(group[0])):
             try:
                 pools[values] = PooledScores.of(rows, "score", allow)
             except ResultError as error:
-                problems.append((_label(found.settings, values) or "all runs", str(error)))
+                problems.append((_label(varied, values) or "all runs", str(error)))
         allowed = sorted({aspect for pool in pools.values() for aspect in pool.allowed})
-        return found.ablation(pools, None, metric="score", allowed=allowed, problems=problems, not_compared=reason)
+        return _ablation(
+            table, varied, pools, None, metric="score", allowed=allowed, problems=problems, not_compared=reason
+        )
 
     @property
     def title(self) -> str:
@@ -178,7 +181,7 @@ def varied_settings(experiments: Sequence[Mapping[str, Any]], typed: Collection[
 
     Args:
         experiments: Settings by dotted key, see ``StoredResult.settings``.
-        typed: Keys that a person changed; of settings that change together, one of these gives the name.
+        typed: Keys that a person changed. One of them is preferred as the name of settings that change together.
     """
     keys = list(dict.fromkeys(key for settings in experiments for key in settings))
     partitions = {key: _partition([settings.get(key) for settings in experiments]) for key in keys}
@@ -235,7 +238,7 @@ def _decides(finer: tuple[int, ...], coarser: tuple[int, ...]) -> bool:
 
 
 def _only_follows(chosen: str, key: str, experiments: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a key repeats the chosen one or comes and goes with a class."""
+    """Whether a setting repeats the chosen one, or exists only for one class."""
     pairs = [(settings.get(chosen), settings.get(key)) for settings in experiments]
     if is_derived(key) or all(value in (one, None) for one, value in pairs):
         return True
@@ -253,79 +256,53 @@ def _shown(key: str, value: Any) -> Value:
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
-@dataclass(frozen=True)
-class _Varied:
-    """The results of one task and protocol, and the settings that vary among them."""
+def _varied(table: pd.DataFrame) -> tuple[list[VariedSetting], dict[_Values, pd.DataFrame]]:
+    """Finds the settings that vary among the results of a table, and its rows by combination of values."""
+    results = stored_results(table)
+    typed = {word.partition("=")[0] for stored in results for word in stored.ablation.split(",")}
+    varied = varied_settings([stored.settings for stored in results], typed)
+    values = {id(stored): tuple(one.values[number] for one in varied) for number, stored in enumerate(results)}
+    return varied, dict(list(table.groupby(table["result"].map(id).map(values), sort=False)))
 
-    table: pd.DataFrame
-    results: Sequence[StoredResult]
-    settings: Sequence[VariedSetting]
 
-    @classmethod
-    def of(cls, table: pd.DataFrame) -> "_Varied":
-        results = stored_results(table)
-        typed = {word.partition("=")[0] for stored in results for word in stored.ablation.split(",")}
-        return cls(table, results, varied_settings([stored.settings for stored in results], typed))
-
-    @property
-    def protocol(self) -> str:
-        return str(self.table["protocol"].iloc[0])
-
-    @property
-    def groups(self) -> list[tuple[tuple[Value, ...], pd.DataFrame]]:
-        """Rows of the table by combination of values."""
-        numbers: dict[tuple[Value, ...], list[int]] = {}
-        for number in range(len(self.results)):
-            numbers.setdefault(tuple(setting.values[number] for setting in self.settings), []).append(number)
-        of_row = self.table["result"].map(id)
-        return [
-            (values, self.table[of_row.isin([id(self.results[number]) for number in numbers[values]])])
-            for values in numbers
-        ]
-
-    def check_number(self) -> None:
-        task, number = self.results[0].result.task, len(self.results)
-        if not self.settings:
-            raise ResultError(
-                f"no setting varies among the {number} results of {task}, {self.protocol}; choose more with --name, "
-                "--sweep, --group or --results."
-            )
-        if len(self.settings) > _MOST_SETTINGS:
-            names = ", ".join(setting.name for setting in self.settings)
-            raise ResultError(
-                f"an ablation varies one or two settings, the {number} results of {task} vary {len(self.settings)}: "
-                f"{names}; choose some with --name, --sweep, --group or --results."
-            )
-
-    def ablation(
-        self, pools: Mapping[tuple[Value, ...], PooledScores], baseline: tuple[Value, ...] | None, **facts: Any
-    ) -> Ablation:
-        """Compares each pool with the baseline's. The cells are ordered by their values."""
-        first = self.results[0].result
-        other = None if baseline is None else pools[baseline]
-        cells = []
-        for number, values in enumerate(sorted(pools, key=_order), start=1):
-            pool = pools[values]
-            compared = () if other is None or pool is other else (pool.difference(other), pool.improvement(other))
-            label = _label(self.settings, values) or first.name
-            cells.append(AblationCell(number, label, values, values == baseline, pool, *compared))
-        published = paper_score(first.config, self.protocol)
-        return Ablation(
-            task=first.task,
-            protocol=self.protocol,
-            settings=[setting.name for setting in self.settings],
-            also=[setting.also for setting in self.settings],
-            cells=cells,
-            paper=published and published[0],
-            **facts,
+def _check_number(varied: Sequence[VariedSetting], table: pd.DataFrame) -> None:
+    task, protocol, number = table["task"].iloc[0], table["protocol"].iloc[0], len(stored_results(table))
+    if not varied:
+        raise ResultError(
+            f"no setting varies among the {number} results of {task}, {protocol}; choose more with --name, --sweep, "
+            "--group or --results."
         )
+    if len(varied) > _MOST_SETTINGS:
+        names = ", ".join(setting.name for setting in varied)
+        raise ResultError(
+            f"an ablation varies one or two settings, the {number} results of {task} vary {len(varied)}: {names}; "
+            "choose some with --name, --sweep, --group or --results."
+        )
+
+
+def _ablation(
+    table: pd.DataFrame, varied: Sequence[VariedSetting], pools: Mapping[_Values, PooledScores],
+    baseline: _Values | None, **facts: Any,
+) -> Ablation:  # fmt: skip
+    """Compares each pool with the baseline's. The cells are ordered by their values."""
+    first, protocol = table["result"].iloc[0].result, str(table["protocol"].iloc[0])
+    other = None if baseline is None else pools[baseline]
+    cells = []
+    for number, values in enumerate(sorted(pools, key=_order), start=1):
+        pool = pools[values]
+        compared = () if other is None or pool is other else (pool.difference(other), pool.improvement(other))
+        label = _label(varied, values) or first.name
+        cells.append(AblationCell(number, label, values, values == baseline, pool, *compared))
+    settings, also = [setting.name for setting in varied], [setting.also for setting in varied]
+    paper = paper_score(first.config, protocol)
+    return Ablation(first.task, protocol, settings=settings, also=also, cells=cells, paper=paper and paper[0], **facts)
 
 
 def _label(varied: Sequence[VariedSetting], values: Sequence[Value]) -> str:
     return ", ".join(f"{one.name}={value_text(value)}" for one, value in zip(varied, values, strict=True))
 
 
-def _order(values: tuple[Value, ...]) -> list[tuple[int, float, str]]:
+def _order(values: _Values) -> list[tuple[int, float, str]]:
     """Sorts None first, then numbers by size, then words."""
     return [
         (0, 0.0, "") if value is None
@@ -336,19 +313,20 @@ def _order(values: tuple[Value, ...]) -> list[tuple[int, float, str]]:
 
 
 def _baseline(
-    pools: Mapping[tuple[Value, ...], PooledScores],
+    pools: Mapping[_Values, PooledScores],
     varied: Sequence[VariedSetting],
     baseline: str | None,
     defaults: Mapping[str, Any],
-) -> tuple[Value, ...] | None:
+) -> _Values | None:
     if baseline is not None:
         named = {", ".join(value_text(value) for value in values): values for values in pools}
         wanted = ", ".join(part.strip() for part in baseline.split(","))
         if wanted not in named:
             raise ResultError(f"there is no value {baseline!r} to compare with; there are {' / '.join(named)}.")
         return named[wanted]
+    # The baseline is the one cell whose runs changed nothing but what all runs changed.
     words = {
-        values: [{word for word in stored.ablation.split(",") if word != "default"} for stored in pool.results]
+        values: [set(stored.ablation.split(",")) - {"default"} for stored in pool.results]
         for values, pool in pools.items()
     }
     common = set.intersection(*(typed for of_cell in words.values() for typed in of_cell))
@@ -357,10 +335,7 @@ def _baseline(
         return unchanged[0]
     if not all({setting.name, f"{setting.name}._target_"} & defaults.keys() for setting in varied):
         return None
-    default = tuple(_default_value(defaults, setting.name) for setting in varied)
+    classes = {setting.name: f"{setting.name}._target_" for setting in varied}
+    keys = [target if target in defaults else name for name, target in classes.items()]
+    default = tuple(_shown(key, defaults.get(key)) for key in keys)
     return default if default in pools else None
-
-
-def _default_value(defaults: Mapping[str, Any], name: str) -> Value:
-    key = f"{name}._target_" if f"{name}._target_" in defaults else name
-    return _shown(key, defaults.get(key))

@@ -17,8 +17,8 @@ _COVERAGE = 0.95
 class ScoreStatistics:
     """Mean and interquartile mean of the episodes of several training seeds.
 
-    Intervals come from resampling training seeds and then the episodes of each, always with the same random numbers.
-    A single seed is not resampled, so its intervals cover its episodes and say nothing about other seeds.
+    A bootstrap over training seeds, then over the episodes of each, gives the intervals. Its random numbers are always
+    the same. A single seed is not resampled, so its intervals cover its episodes and say nothing about other seeds.
 
     Attributes:
         mean: Over all episodes.
@@ -99,7 +99,7 @@ class ProbabilityOfImprovement:
 
     Reference:
         Agarwal et al. 2021, section 4.3, with episodes as tasks and training seeds as runs.
-        Differs: a training seed is resampled with all its episodes, because they depend on each other.
+        Differs: a training seed is resampled with all its episodes, because these depend on each other.
     """
 
     probability: float
@@ -131,7 +131,7 @@ def interquartile_mean(
 ) -> Float[np.ndarray, "*batch"]:
     """Averages a sample without its lowest and its highest quarter.
 
-    A quarter of a number that four does not divide is rounded down, as ``scipy.stats.trim_mean`` does.
+    If the number of values is not a multiple of four, a quarter is rounded down, as in ``scipy.stats.trim_mean``.
 
     Args:
         values: At least one.
