@@ -1,4 +1,4 @@
-"""The command ``diffplan table``: the paper's tables and ablations, made again from results."""
+"""The command ``diffplan table``: rebuilds the paper's tables and ablations from results."""
 
 import fnmatch
 import sys

@@ -213,14 +213,15 @@ def value_text(value: Value) -> str:
 
 def paper_score(config: Mapping[str, Any], protocol: str) -> tuple[float, float | None] | None:
     """Reads ``task.paper_scores.<protocol>`` of a config: a mean, or a mean and its standard error."""
-    task = config.get("task")
-    scores = task.get("paper_scores") if isinstance(task, Mapping) else None
-    entry = scores.get(protocol) if isinstance(scores, Mapping) else None
-    entries = entry if isinstance(entry, list) else [entry]
-    numbers = [float(number) for number in entries if isinstance(number, (int, float))]
-    if not 1 <= len(numbers) == len(entries) <= 2:
-        return None
-    return numbers[0], numbers[1] if len(numbers) == 2 else None
+    entry: Any = config
+    for key in ("task", "paper_scores", protocol):
+        entry = entry.get(key) if isinstance(entry, Mapping) else None
+    match entry if isinstance(entry, list) else [entry]:
+        case [int() | float() as mean]:
+            return float(mean), None
+        case [int() | float() as mean, int() | float() as error]:
+            return float(mean), float(error)
+    return None
 
 
 def _name(key: str) -> str:

@@ -1,4 +1,4 @@
-"""An ablation as a table: one line a combination of values, with score, cost and comparison with the baseline."""
+"""An ablation as a table: a row for each combination of values, with score, cost and comparison to the baseline."""
 
 from typing import Any
 
@@ -10,12 +10,7 @@ _NOT_D4RL = "trained on {} data: no D4RL result"
 
 
 def cell_entries(cell: AblationCell, ablation: Ablation) -> dict[str, tuple[float | None, str]]:
-    """Lists what a table shows of a cell: under each heading a number to sort by, or None, and its text.
-
-    Args:
-        cell: The cell.
-        ablation: The ablation that it is part of; all its cells have the same headings.
-    """
+    """Returns what a table shows of one of an ablation's cells: by heading, a number to sort by or None, and a text."""
     found, change, better, pool = cell.statistics, cell.difference, cell.improvement, cell.pool
     entries: dict[str, tuple[float | None, str]] = {
         "score ± s.e.": (found.mean, f"{found.mean:.1f} ± {found.stderr:.1f}"),
@@ -36,11 +31,7 @@ def cell_entries(cell: AblationCell, ablation: Ablation) -> dict[str, tuple[floa
 
 
 def ablation_sheet(ablation: Ablation) -> Sheet:
-    """Puts one combination of values on a line.
-
-    Args:
-        ablation: What was varied; at least one cell.
-    """
+    """Writes one row for each cell of an ablation, which has at least one."""
     entries = [cell_entries(cell, ablation) for cell in ablation.cells]
     rows = []
     for cell, of_cell in zip(ablation.cells, entries, strict=True):

@@ -59,7 +59,7 @@ def _facts(stored: StoredResult, aspect: str, allow: Collection[str]) -> Mapping
 
 
 def describe_changes(one: Mapping[str, Any], two: Mapping[str, Any]) -> str | None:
-    """Says how two sets of facts differ: ``backbone.dim 8 / 16``, the first few; None if they agree."""
+    """Names the first few differences, such as ``backbone.dim 8 / 16``; None if there is no difference."""
     keys = [key for key in {**one, **two} if one.get(key, _MISSING) != two.get(key, _MISSING)]
     texts = [f"{key} {_text(one.get(key))} / {_text(two.get(key))}" for key in keys[:_MOST_NAMED]]
     rest = [f"{len(keys) - _MOST_NAMED} more"] if len(keys) > _MOST_NAMED else []

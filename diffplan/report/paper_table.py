@@ -26,7 +26,7 @@ _NOT_D4RL = {
     "minari": "trained on Minari's data: no D4RL result",
     "file": "trained on a file that is not known to be D4RL's: no D4RL result",
 }
-# Settings that the marks on data and environment speak about.
+# Differences in these settings have marks of their own.
 _JUDGED_ELSEWHERE = ("source.", "task.env_id")
 _MOST_NAMED = 4
 
@@ -49,16 +49,7 @@ class PaperSection(BaseModel):
 
 
 class PaperTable(BaseModel):
-    """A table of the paper.
-
-    Attributes:
-        number: Its number in the paper.
-        title: What it shows.
-        source: Where the numbers were read.
-        methods: Published columns.
-        num_episodes: The paper's number of episodes of every cell.
-        sections: The rows.
-    """
+    """A table of the paper: its published columns are ``methods``, each cell has ``num_episodes`` episodes."""
 
     number: int
     title: str
@@ -258,4 +249,4 @@ def _text(value: Any) -> str:
 
 
 def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+    return f"{number} {what}{'s' * (number != 1)}"

@@ -61,14 +61,9 @@ class PooledScores:
                 _check_overlap(before, stored, protocol)
         costs = [stored.episodes(protocol) for stored in kept]
         gflop = [cost.decision_gflop for cost in costs if cost.decision_gflop is not None]
-        return cls(
-            scores=_scores(table, kept, metric),
-            results=kept,
-            dropped=dropped,
-            allowed=allowed,
-            decision_gflop=float(np.mean(gflop)) if len(gflop) == len(costs) else None,
-            decision_cpu_seconds=float(np.mean([cost.decision_cpu_seconds for cost in costs])),
-        )
+        mean_gflop = float(np.mean(gflop)) if len(gflop) == len(costs) else None
+        cpu_seconds = float(np.mean([cost.decision_cpu_seconds for cost in costs]))
+        return cls(_scores(table, kept, metric), kept, dropped, allowed, mean_gflop, cpu_seconds)
 
     @cached_property
     def statistics(self) -> ScoreStatistics:
@@ -100,15 +95,10 @@ class PooledScores:
 
 
 def repetition_notes(dropped: Sequence[str]) -> list[str]:
-    """Names the first few evaluations that are not counted, and the number of the others.
-
-    Args:
-        dropped: Sentences without a full stop, see ``PooledScores``; a sentence may occur several times.
-    """
-    texts = list(dict.fromkeys(dropped))
-    notes = [f"{text}." for text in texts[:_MOST_NAMED]]
-    more = len(texts) - _MOST_NAMED
-    return [*notes, f"{more} more evaluations repeat episodes and are not counted."] if more > 0 else notes
+    """Names the first few evaluations in ``PooledScores.dropped`` of several pools, and counts the others."""
+    texts = [f"{text}." for text in dict.fromkeys(dropped)]
+    more = [f"{len(texts) - _MOST_NAMED} more evaluations repeat episodes and are not counted."]
+    return texts[:_MOST_NAMED] + more * (len(texts) > _MOST_NAMED)
 
 
 def _statistics(scores: pd.Series) -> ScoreStatistics:
@@ -116,7 +106,11 @@ def _statistics(scores: pd.Series) -> ScoreStatistics:
 
 
 def _without_repetitions(results: Sequence[StoredResult], protocol: str) -> tuple[list[StoredResult], list[str]]:
-    """Leaves out evaluations whose episodes another evaluation of the same model with the same settings contains."""
+    """Leaves out evaluations if another one of the same model and settings has all their episodes.
+
+    Returns:
+        The evaluations that remain, and a sentence for each that was left out.
+    """
     ordered = sorted(results, key=lambda s: s.result.created, reverse=True)
     ordered.sort(key=lambda s: -len(s.episodes(protocol).seeds))
     kept: dict[str, list[StoredResult]] = {}
@@ -135,6 +129,7 @@ def _without_repetitions(results: Sequence[StoredResult], protocol: str) -> tupl
 
 
 def _identity(stored: StoredResult) -> str:
+    """Returns a text that is equal for evaluations of one model with the same settings."""
     checkpoint = stored.result.checkpoint
     model = stored.result.created if checkpoint is None else checkpoint.sha256
     return json.dumps([stored.result.seed, model, stored.settings], sort_keys=True)
@@ -166,6 +161,8 @@ def _scores(table: pd.DataFrame, kept: Sequence[StoredResult], metric: str) -> p
     column = "latched_score" if metric == "latched" else "score"
     rows = pd.concat([table[table["result"].map(id) == id(stored)] for stored in kept])
     rows = rows.drop_duplicates(["seed", "episode"])
-    for source in rows.loc[rows[column].isna(), "source"]:
+    without = rows.loc[rows[column].isna(), "source"]
+    if len(without):
+        source = without.iloc[0]
         raise ResultError(f"{source} has no {metric} score, because its task has no goal; choose --metric score.")
     return rows.set_index(["seed", "episode"])[column]

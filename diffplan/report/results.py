@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -19,7 +19,7 @@ from diffplan.run.result import RESULT_KEY, EpisodeScores, Result
 
 logger = logging.getLogger(__name__)
 
-# Folders of W&B and Hydra: results lie beside them, never in them.
+# W&B and Hydra write into these folders. They never hold results.
 _NOT_SEARCHED = {"wandb", ".hydra"}
 DEFAULT_FOLDER = "outputs"
 _NAME = re.compile(r"results.*\.json")
@@ -29,23 +29,18 @@ _RUNS_PER_PAGE = 100
 
 @dataclass(frozen=True, repr=False)
 class StoredResult:
-    """A result and the place it was read from.
-
-    Attributes:
-        result: The record of one evaluation.
-        source: Path of its file, or address of its W&B run.
-    """
+    """The record of one evaluation, and where it was read: the path of a file or the address of a W&B run."""
 
     result: Result
     source: str
 
     def __repr__(self) -> str:
-        """Names the source, because the record itself fills pages."""
+        """Shows the source only, because the record itself is long."""
         return f"StoredResult({self.source})"
 
     @cached_property
     def settings(self) -> Mapping[str, Any]:
-        """The settings that decide the numbers, by dotted key, without seeds and with the number of steps trained."""
+        """The settings that influence scores, by dotted key: without seeds, with the number of steps trained."""
         return comparable_settings(self.result.config) | {"step": self.result.step}
 
     @cached_property
@@ -56,13 +51,13 @@ class StoredResult:
         return ",".join(dict.fromkeys(word for part in parts for word in tried_words(part))) or "default"
 
     def episodes(self, protocol: str) -> EpisodeScores:
-        """Returns the episodes of one protocol, which must be there."""
+        """Returns the episodes of one protocol of this result."""
         return self.result.protocols[protocol]
 
 
 @dataclass(frozen=True)
 class RunSelection:
-    """Which runs a table or page is about. A field that is None admits all runs; ``*`` stands for any letters.
+    """Which runs a table or page shows. A field that is None admits all runs; ``*`` stands for any text.
 
     Attributes:
         sweep: Name of a sweep.
@@ -78,7 +73,7 @@ class RunSelection:
 
     @property
     def words(self) -> dict[str, str]:
-        """The fields that were given."""
+        """The fields that are not None."""
         return {key: value for key, value in vars(self).items() if value is not None}
 
     @property
@@ -88,16 +83,11 @@ class RunSelection:
 
     def admits(self, stored: StoredResult) -> bool:
         """Tells whether a result belongs to the selected runs."""
-        result = stored.result
-        facts = {"task": result.task, "name": result.name, "sweep": result.sweep, "ablation": stored.ablation}
-        return self.admits_run(facts)
+        facts = {key: getattr(stored.result, key) for key in ("task", "name", "sweep")}
+        return self.admits_run(facts | {"ablation": stored.ablation})
 
     def admits_run(self, facts: Mapping[str, Any]) -> bool:
-        """Tells whether a run is selected.
-
-        Args:
-            facts: ``task``, ``name``, ``ablation`` and ``sweep`` of the run.
-        """
+        """Tells whether a run with this ``task``, ``name``, ``ablation`` and ``sweep`` is selected."""
         path = f"{facts.get('task')}/{facts.get('name')}/{facts.get('ablation')}"
         group = self.group or "*"
         in_group = fnmatchcase(path, group) or path.startswith(f"{group.rstrip('/')}/")
@@ -107,18 +97,13 @@ class RunSelection:
 
 @dataclass(frozen=True)
 class FoundResults:
-    """What a search found.
-
-    Attributes:
-        results: In the order of their sources.
-        skipped: Source and reason of every file or run that holds no readable result.
-    """
+    """Results in the order of their sources, and source and reason of every file or run that could not be read."""
 
     results: list[StoredResult]
     skipped: list[tuple[str, str]]
 
     def __add__(self, other: "FoundResults") -> "FoundResults":
-        """Joins two searches; a result that both found is counted once when scores are pooled."""
+        """Joins two searches. A result that both found is counted once when scores are pooled."""
         return FoundResults(self.results + other.results, self.skipped + other.skipped)
 
     def table(self, selection: RunSelection | None = None) -> pd.DataFrame:
@@ -213,18 +198,18 @@ def stored_results(table: pd.DataFrame) -> list[StoredResult]:
 def read_results(folder: Path, final_only: bool = True) -> FoundResults:
     """Reads every ``results*.json`` at any depth below a folder.
 
-    Files that are broken, half-written, foreign or of another schema version are listed as skipped.
+    Files that are broken, incomplete, foreign or of another schema version are listed as skipped.
 
     Args:
         folder: Folder to search, or a single file.
-        final_only: Leaves out evaluations made while training went on.
+        final_only: Leaves out evaluations that were made during training.
 
     Raises:
         ResultError: The folder does not exist or cannot be listed.
     """
-    found, skipped = [], []
     unreadable: list[OSError] = []
-    for path in _candidates(folder, final_only, unreadable):
+    found, skipped = [], []
+    for path in [folder] if folder.is_file() else _result_files(folder, final_only, unreadable):
         try:
             result = Result.parse(path.read_bytes())
         except ResultError as error:
@@ -238,20 +223,16 @@ def read_results(folder: Path, final_only: bool = True) -> FoundResults:
     return FoundResults(found, skipped)
 
 
-def _candidates(folder: Path, final_only: bool, unreadable: list[OSError]) -> list[Path]:
-    if folder.is_file():
-        return [folder]
+def _result_files(folder: Path, final_only: bool, unreadable: list[OSError]) -> Iterator[Path]:
     try:
         os.scandir(folder).close()
     except OSError as error:
         raise ResultError(f"results cannot be read from {folder}: {error.strerror}.") from None
-    paths = []
     for place, folders, names in os.walk(folder, onerror=unreadable.append):
-        folders[:] = sorted(name for name in folders if name not in _NOT_SEARCHED)
+        folders[:] = sorted(set(folders) - _NOT_SEARCHED)
         for name in sorted(names):
             if _NAME.fullmatch(name) and not (final_only and _INTERIM_NAME.fullmatch(name)):
-                paths.append(Path(place, name))
-    return paths
+                yield Path(place, name)
 
 
 def read_wandb_results(
@@ -262,8 +243,8 @@ def read_wandb_results(
     Runs that hold no readable result are listed as skipped.
 
     Args:
-        project: ``entity/project``; a project alone belongs to the account itself.
-        filters: Of runs, in W&B's query language; all runs if None.
+        project: ``entity/project``, or a project of the account's default entity.
+        filters: Selects runs in W&B's query language. None selects all runs.
         timeout_seconds: Longest wait for one page of runs.
 
     Raises:

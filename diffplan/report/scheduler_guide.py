@@ -1,4 +1,4 @@
-"""The schedulers guide: its cells, and what they say in Markdown and CSV."""
+"""The schedulers guide: scores and costs by scheduler and number of steps, as a table and in Markdown."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,19 +18,19 @@ _TITLES = {
 
 
 class SchedulerCell(BaseModel):
-    """What one scheduler did in one number of steps.
+    """The episodes played with one scheduler in one number of steps.
 
     Attributes:
-        key: Equal for cells that would have the same scores.
-        protocol: Of the episodes.
-        scheduler: File of ``conf/scheduler``.
-        steps: Denoising steps.
-        calls: Calls of the denoiser for a plan from noise.
-        seeds: Of the episodes.
-        scores: Normalised score of each.
+        key: Hash of everything that the scores depend on.
+        protocol: ``single_task`` or ``multi2d``.
+        scheduler: Name of a file in ``conf/scheduler``.
+        steps: Number of denoising steps.
+        calls: Number of calls of the denoiser for one plan from noise.
+        seeds: Seeds of the episodes.
+        scores: Normalised score of each episode.
         plan_cpu_seconds: Processor time for one plan of one environment, on all threads.
-        plan_seconds: Wall time for the same; environments are planned side by side.
-        quality: Of the plans, see ``plan_quality``.
+        plan_seconds: Wall time for one plan of one environment, when environments are planned in parallel.
+        quality: Measures of the plans, see ``plan_quality``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
@@ -59,7 +59,7 @@ class SchedulerCell(BaseModel):
 
     @classmethod
     def read(cls, path: Path, key: str) -> "SchedulerCell | None":
-        """Reads the cell of a file; None if there is no file, a broken one, or one of other settings."""
+        """Reads a cell from a file; None if the file is missing, is broken or has another key."""
         try:
             cell = cls.model_validate_json(path.read_bytes())
         except (OSError, ValidationError):
@@ -67,7 +67,7 @@ class SchedulerCell(BaseModel):
         return cell if cell.key == key else None
 
     def write(self, path: Path) -> None:
-        """Writes the cell, whole or not at all."""
+        """Writes the cell to a file."""
         write_atomically(path, self.model_dump_json(indent=1).encode())
 
 
@@ -91,27 +91,28 @@ def quality_titles(table: pd.DataFrame) -> dict[str, str]:
 
 
 def reference_cell(cells: Sequence[SchedulerCell], trained: str) -> SchedulerCell:
-    """The cell that others are measured by: the trained scheduler's with most steps, or else the one with most.
+    """Returns the cell of a protocol that others are compared with.
 
-    Args:
-        cells: Of one protocol; at least one.
-        trained: Name of the scheduler that the model was trained with.
+    It is the one with most steps of the scheduler ``trained``, or of all if that scheduler has no cell.
     """
     return max(cells, key=lambda cell: (cell.scheduler == trained, cell.steps))
 
 
 def keeps_score(cell: SchedulerCell, reference: SchedulerCell) -> bool:
-    """Whether a cell's scores are not below the reference's by more than two standard errors, episode by episode."""
+    """Whether the mean difference between equal episodes is at least minus two standard errors."""
     difference = np.subtract(cell.scores, reference.scores)
     return bool(difference.mean() >= -2 * difference.std() / np.sqrt(len(difference)))
 
 
 def fewest_steps(cells: Sequence[SchedulerCell], reference: SchedulerCell) -> int | None:
-    """The least number of steps from which on every larger one keeps the score, too; None where not even the largest.
+    """Returns the fewest steps for which they, and all larger numbers of steps, keep the reference's score.
 
     Args:
-        cells: Of one scheduler and one protocol.
-        reference: What is to be kept.
+        cells: The cells of one scheduler and one protocol.
+        reference: The cell whose score is to be kept.
+
+    Returns:
+        None if not even the largest number of steps keeps the score.
     """
     kept = None
     for cell in sorted(cells, key=lambda cell: -cell.steps):

@@ -15,7 +15,7 @@ from diffplan.report.run_summary import protocol_title
 from diffplan.report.scheduler_guide import SchedulerCell, cell_table, markdown, quality_titles
 
 _HEIGHT = 230
-# How far apart neighbouring schedulers stand at one place of a logarithmic axis.
+# Factor between the places of neighbouring schedulers on a logarithmic axis, so that their points do not overlap.
 _DODGE = 1.025
 # A panel shows at least this share of its middle value to either side.
 _SHARE_SHOWN = 0.25
@@ -62,8 +62,8 @@ def write_guide(
 def scheduler_charts(cells: Sequence[SchedulerCell], interactive: bool = True) -> dict[str, alt.LayerChart]:
     """Draws score against steps, network calls and time, then the quality of plans against steps.
 
-    Values far from all others (Tukey's outer fences) stand at the edge of their panel with their number, so that the
-    others stay apart.
+    A value far from all others (outside Tukey's outer fences) is drawn at the edge of its panel, labelled with its
+    number, so that the other points remain distinguishable.
 
     Args:
         cells: Of one protocol; at least one.
@@ -137,7 +137,7 @@ def _panel(rows: pd.DataFrame, x_title: str, y_title: str) -> alt.LayerChart:
 
 
 def _fences(values: pd.Series) -> tuple[float, float]:
-    """Between which values a panel shows its points where they are."""
+    """Returns the lowest and highest value that a panel draws at its true place."""
     known = values[np.isfinite(values)]
     if known.empty:
         return -math.inf, math.inf

@@ -31,12 +31,7 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~])")
 
 @dataclass(frozen=True)
 class SheetCell:
-    """One cell.
-
-    Attributes:
-        lines: Plain text, the most important line first.
-        marks: Sentences that a reader must know, explained once below the table.
-    """
+    """Lines of plain text, the most important one first, and the sentences that become footnotes of this cell."""
 
     lines: Sequence[str] = (MISSING,)
     marks: Sequence[str] = ()
@@ -44,13 +39,7 @@ class SheetCell:
 
 @dataclass(frozen=True)
 class SheetRow:
-    """One line of cells.
-
-    Attributes:
-        label: First column.
-        cells: As many as the sheet has columns; none in a heading.
-        kind: ``heading``, ``scores`` or ``average``.
-    """
+    """A row: its label in the first column, then a cell for each column of the sheet, or none in a heading."""
 
     label: str
     cells: Sequence[SheetCell] = ()
@@ -109,11 +98,9 @@ class Sheet:
 
 
 def sheet_text(sheet: Sheet, width: int) -> str:
-    """Writes for a terminal; columns that do not fit beside each other come below, with the labels again.
+    """Writes a table for a terminal of ``width`` letters a line.
 
-    Args:
-        sheet: The table.
-        width: Letters in a line.
+    Columns that do not fit beside each other are printed below, with the labels again.
     """
     frame = sheet.frame()
     frame.columns = pd.Index([sheet.corner, *(_heading(name) for name in sheet.columns)])

@@ -189,9 +189,8 @@ def draw_groups(
     num_groups: int, num_resamples: int, rng: np.random.Generator, resample_groups: bool
 ) -> Int[np.ndarray, "resample group"]:
     """Draws group numbers, or takes every group once."""
-    if not resample_groups:
-        return np.tile(np.arange(num_groups), (num_resamples, 1))
-    return rng.integers(num_groups, size=(num_resamples, num_groups))
+    size = (num_resamples, num_groups)
+    return rng.integers(num_groups, size=size) if resample_groups else np.broadcast_to(np.arange(num_groups), size)
 
 
 def _resampled(
