@@ -1,15 +1,19 @@
 """What every logger of a run offers, and plain values for JSON, YAML and W&B."""
 
+import functools
 import math
+import os
+import sys
 from abc import ABC, abstractmethod
-from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
-from lightning.pytorch.loggers import Logger
-
+from diffplan.errors import ConfigError
 from diffplan.run.result import Result, WandbIdentity
+
+PICTURES, VIDEOS = (".png", ".jpg", ".jpeg"), (".mp4",)
+P = ParamSpec("P")
 
 
 def plain_value(value: Any) -> Any:
@@ -29,10 +33,31 @@ def plain_value(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
-class AbstractRunLogger(Logger, ABC):
-    """A Lightning logger that also takes the config, pictures, videos and tables.
+def is_first_process() -> bool:
+    """Tells whether this is the only process of the run, or the one that writes for all (rank zero)."""
+    # This module does not import torch, because tables are logged without it.
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        return bool(distributed.get_rank() == 0)
+    ranks = [os.environ[name] for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID") if name in os.environ]
+    return not ranks or int(ranks[0]) == 0
 
-    Every method may be called on every process; only the first one (rank zero) writes.
+
+def first_process_only(method: Callable[P, None]) -> Callable[P, None]:
+    """Makes a method do nothing in all processes but the first one."""
+
+    @functools.wraps(method)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        if is_first_process():
+            method(*args, **kwargs)
+
+    return wrapped
+
+
+class AbstractRunLogger(ABC):
+    """Takes everything that a run logs: its config, numbers, pictures, videos, tables and result.
+
+    Every method may be called on every process; only the first one writes.
     """
 
     @abstractmethod
@@ -43,6 +68,14 @@ class AbstractRunLogger(Logger, ABC):
             config: The whole resolved config, plain values only.
             groups: Flat keys to group runs by: ``task``, ``name``, ``seed``, ``ablation``...
         """
+
+    @abstractmethod
+    def log_hyperparams(self, params: Mapping[str, Any]) -> None:
+        """Records what Lightning modules saved as hyperparameters."""
+
+    @abstractmethod
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Records numbers by key at a training step."""
 
     @abstractmethod
     def log_media(self, key: str, path: Path, step: int) -> None:
@@ -71,7 +104,7 @@ class AbstractRunLogger(Logger, ABC):
             ConfigError: a row has another number of values than there are columns.
         """
 
-    def log_page(self, key: str, path: Path, step: int) -> None:
+    def log_page(self, key: str, path: Path, step: int) -> None:  # noqa: B027
         """Records an HTML page of charts; a logger that cannot show pages ignores it.
 
         Args:
@@ -80,7 +113,7 @@ class AbstractRunLogger(Logger, ABC):
             step: Training step.
         """
 
-    def log_result(self, result: Result) -> None:
+    def log_result(self, result: Result) -> None:  # noqa: B027
         """Records the run's final result where it can be read back; its file in the run folder is written already.
 
         Args:
@@ -91,41 +124,38 @@ class AbstractRunLogger(Logger, ABC):
         """Names the W&B run that is written to; None for other loggers."""
         return None
 
+    def save(self) -> None:  # noqa: B027
+        """Is called from time to time; a logger that keeps something back may write it now."""
+
+    @abstractmethod
+    def finalize(self, status: str) -> None:
+        """Ends the run.
+
+        Args:
+            status: Lightning's word for how it ended: ``success``, ``failed``...
+        """
+
     @abstractmethod
     def where_to_look(self) -> str:
         """Returns one sentence that tells a person where this logger's results are."""
 
 
-class StageLogger(Logger):
-    """Wraps a logger so that finishing an earlier stage, such as the critic, does not close the run.
+def media_suffix(key: str, path: Path) -> str:
+    """Returns the ending of a picture or video; raises a ``ConfigError`` for other files."""
+    suffix = path.suffix.lower()
+    if suffix not in PICTURES + VIDEOS:
+        raise ConfigError(f"Media must be a png, jpg or mp4 file, got {path.name!r} for {key!r}.")
+    return suffix
 
-    Args:
-        run_logger: The run's logger.
-    """
 
-    def __init__(self, run_logger: AbstractRunLogger) -> None:
-        super().__init__()
-        self.run_logger = run_logger
+def plain_rows(key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """Returns the rows of a table as plain values; raises a ``ConfigError`` if one has another length."""
+    for row in rows:
+        if len(row) != len(columns):
+            raise ConfigError(f"Every row of {key!r} must have {len(columns)} values, got one with {len(row)}.")
+    return [plain_value(row) for row in rows]
 
-    @property
-    def name(self) -> str | None:
-        return self.run_logger.name
 
-    @property
-    def version(self) -> int | str | None:
-        return self.run_logger.version
-
-    @property
-    def save_dir(self) -> str | None:
-        return self.run_logger.save_dir
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        self.run_logger.log_metrics(dict(metrics), step)
-
-    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        self.run_logger.log_hyperparams(params, *args, **kwargs)
-
-    def finalize(self, status: str) -> None:
-        """Passes on failures only, because after a success the next stage goes on with the same run."""
-        if status != "success":
-            self.run_logger.finalize(status)
+def first_line(error: BaseException) -> str:
+    """Returns the first line of an error's message without its full stop."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

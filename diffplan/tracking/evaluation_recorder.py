@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from lightning.pytorch.loggers import Logger
 
 from diffplan.env.make_env import env_version, make_env
 from diffplan.env.render import StateRenderer
@@ -127,7 +126,7 @@ class ResultRecorder:
     data: Callable[[], dict[str, Any]]
     checkpoint: Path
     critic: Path | None
-    loggers: Sequence[Logger]
+    loggers: Sequence[AbstractRunLogger]
     trained: dict[str, Any] | None = None
     costs: dict[str, Callable[[], Mapping[str, float]]] = field(default_factory=dict)
 
@@ -154,16 +153,13 @@ class ResultRecorder:
             environment=env_version(self.config["task"]["env_id"]),
             checkpoint=self._identity(self.checkpoint),
             critic=self._identity(critic),
-            wandb=next((place for logger in self._run_loggers() if (place := logger.wandb_identity())), None),
+            wandb=next((place for logger in self.loggers if (place := logger.wandb_identity())), None),
         )
         self.run_dir.write(result)
         if final:
-            for run_logger in self._run_loggers():
+            for run_logger in self.loggers:
                 run_logger.log_result(result)
         return result
-
-    def _run_loggers(self) -> list[AbstractRunLogger]:
-        return [logger for logger in self.loggers if isinstance(logger, AbstractRunLogger)]
 
     def _identity(self, path: Path | None) -> FileIdentity | None:
         """Returns place and hash of a checkpoint; a place in the run's folder is relative to it."""

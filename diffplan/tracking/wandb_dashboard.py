@@ -6,7 +6,6 @@ import json
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from diffplan.report.ablation_sheet import cell_entries
 from diffplan.report.results import StoredResult
 from diffplan.report.run_record import RunRecord
 from diffplan.report.sweep_content import SweepContent
+from diffplan.tracking.base import first_line
 
 _REFUSALS = (wandb.Error, WandbApiFailedError, requests.RequestException, ValueError, OSError, TimeoutError)
 _MOST_TITLE_LETTERS = 120
@@ -55,25 +55,18 @@ class WandbDashboard:
         self._content = content
         self._entity, self._project = project.split("/")
         self._command = command
-        self._title = f"{content.selection.text}"[:_MOST_TITLE_LETTERS]
+        self._title = content.selection.text[:_MOST_TITLE_LETTERS]
         try:
             self._workspace = self._make_workspace()
             self._report = self._make_report(online=False)
         except (ValidationError, ValueError) as error:
-            raise ConfigError(f"W&B's library refuses this dashboard: {_first_line(error)}.") from None
+            raise ConfigError(f"W&B's library refuses this dashboard: {first_line(error)}.") from None
 
     def spec(self) -> dict[str, Any]:
         """What W&B would get, as plain values; made without a server."""
-        models = {"workspace": self._workspace._to_model().spec, "report": self._report._to_model().spec}
-        return {
-            "entity": self._entity,
-            "project": self._project,
-            "title": self._title,
-            **{
-                name: json.loads(model.model_dump_json(by_alias=True, exclude_none=True))
-                for name, model in models.items()
-            },
-        }
+        specs = {"workspace": self._workspace._to_model().spec, "report": self._report._to_model().spec}
+        plain = {name: spec.model_dump(mode="json", by_alias=True, exclude_none=True) for name, spec in specs.items()}
+        return {"entity": self._entity, "project": self._project, "title": self._title, **plain}
 
     def write(self, path: Path) -> None:
         """Writes the specification.
@@ -106,7 +99,7 @@ class WandbDashboard:
             self._workspace.save()
             report.save()
         except _REFUSALS as error:
-            raise ResultError(f"the dashboard cannot be published to {place}: {_first_line(error)}.") from None
+            raise ResultError(f"the dashboard cannot be published to {place}: {first_line(error)}.") from None
         return [self._workspace.url, report.url]
 
     def _make_workspace(self) -> Any:
@@ -117,9 +110,9 @@ class WandbDashboard:
             project=self._project,
             name=self._title,
             sections=[
-                ws.Section(name=section.title, panels=section.panels, is_open=True)
+                ws.Section(name=f"{board.title}: {title}", panels=panels, is_open=True)
                 for board in self._content.boards
-                for section in board_sections(board, *self._of_board(board))
+                for title, panels in _sections(board).items()
             ],
             settings=ws.WorkspaceSettings(x_axis="trainer/global_step", max_runs=100),
             runset_settings=ws.RunsetSettings(filters=self._filters(), groupby=[ws.Config(GROUP_KEY)]),
@@ -132,15 +125,11 @@ class WandbDashboard:
         place = {"entity": self._entity, "project": self._project} if online else {}
         blocks: list[Any] = [wr.MarkdownBlock(text=self._introduction())]
         for board in self._content.boards:
-            panels = [panel for s in board_sections(board, *self._of_board(board)) for panel in s.panels]
+            panels = [panel for panels in _sections(board).values() for panel in panels]
             runset = wr.Runset(**place, name=self._title, filters=self._filters(), groupby=[f"config.{GROUP_KEY}"])
             blocks += [wr.H2(text=board.title), wr.MarkdownBlock(text=_table(board))]
             blocks.append(wr.PanelGrid(runsets=[runset], panels=panels))
         return wr.Report(entity=self._entity, project=self._project, title=self._title, blocks=blocks)
-
-    def _of_board(self, board: Ablation) -> tuple[list[Any], dict[str, RunRecord]]:
-        results = board.results
-        return results, {stored.source: RunRecord.read(Path(stored.source).parent) for stored in results}
 
     def _filters(self) -> Any:
         """The selection in W&B's words: what its words were found to mean."""
@@ -193,75 +182,36 @@ def _escape(text: str) -> str:
     return "".join(f"\\{letter}" if letter in _MARKDOWN_SIGNS else letter for letter in text).replace("\n", " ")
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-
-
-@dataclass(frozen=True)
-class PanelSection:
-    """Panels under one heading.
-
-    Attributes:
-        title: The heading.
-        panels: ``wandb_workspaces`` panels.
-    """
-
-    title: str
-    panels: list[Any]
-
-
-def board_sections(
-    board: Ablation, results: Sequence[StoredResult], records: Mapping[str, RunRecord]
-) -> list[PanelSection]:
-    """Score against what varies, learning, cost, pictures and videos, episodes; each only where runs have logged it.
-
-    Args:
-        board: One task and protocol.
-        results: Its results.
-        records: What the runs' folders hold, by source; empty where only W&B has the runs.
-    """
+def _sections(board: Ablation) -> dict[str, list[Any]]:
+    """Panels by heading: score, learning, cost, pictures and videos, episodes; each only where runs have logged it."""
     import wandb_workspaces.reports.v2 as wr
 
+    results = board.results
     prefix = f"eval/{board.protocol}/"
     score = f"{prefix}normalized_score_mean"
-    group = wr.Config(GROUP_KEY)
-    bands = {"groupby": group, "groupby_aggfunc": "mean", "groupby_rangefunc": "stderr"}
+    bands = {"groupby": wr.Config(GROUP_KEY), "groupby_aggfunc": "mean", "groupby_rangefunc": "stderr"}
     against = [
         wr.ScatterPlot(title=f"score against {name}", x=wr.Config(key), y=wr.SummaryMetric(score))
         for name in board.settings
         if (key := _config_key(name, results))
     ]
-    sections = [
-        ("score", [wr.BarPlot(title="score, mean over seeds", metrics=[score], **bands), *against]),
-        (
-            "learning",
-            [
-                wr.LinePlot(title="score over training", x=_STEP_KEY, y=[score], **bands),
-                *(
-                    [wr.LinePlot(title="training loss", x=_STEP_KEY, y=["train/loss"], log_y=True, **bands)]
-                    if all(stored.result.job == "train" for stored in results)
-                    else []
-                ),
-            ],
-        ),
-        (
-            "cost of a decision",
-            [
-                wr.ScatterPlot(
-                    title=f"score against {cost}", x=wr.SummaryMetric(prefix + cost), y=wr.SummaryMetric(score)
-                )
-                for cost in _COSTS
-                if all(prefix + cost in stored.result.metrics for stored in results)
-            ],
-        ),
-        (
-            "plans and videos",
-            [wr.MediaBrowser(title=name, media_keys=[prefix + name], num_columns=4)
-             for name in _media(prefix, results, records)],
-        ),
-        ("episodes", [wr.WeavePanelSummaryTable(table_name=f"{prefix}episodes")]),
-    ]  # fmt: skip
-    return [PanelSection(f"{board.title}: {title}", panels) for title, panels in sections if panels]
+    learning = [wr.LinePlot(title="score over training", x=_STEP_KEY, y=[score], **bands)]
+    if all(stored.result.job == "train" for stored in results):
+        learning.append(wr.LinePlot(title="training loss", x=_STEP_KEY, y=["train/loss"], log_y=True, **bands))
+    costs = [
+        wr.ScatterPlot(title=f"score against {cost}", x=wr.SummaryMetric(prefix + cost), y=wr.SummaryMetric(score))
+        for cost in _COSTS
+        if all(prefix + cost in stored.result.metrics for stored in results)
+    ]
+    media = [wr.MediaBrowser(title=name, media_keys=[prefix + name], num_columns=4) for name in _media(prefix, results)]
+    sections = {
+        "score": [wr.BarPlot(title="score, mean over seeds", metrics=[score], **bands), *against],
+        "learning": learning,
+        "cost of a decision": costs,
+        "plans and videos": media,
+        "episodes": [wr.WeavePanelSummaryTable(table_name=f"{prefix}episodes")],
+    }
+    return {title: panels for title, panels in sections.items() if panels}
 
 
 def _config_key(name: str, results: Sequence[StoredResult]) -> str | None:
@@ -276,11 +226,10 @@ def _config_key(name: str, results: Sequence[StoredResult]) -> str | None:
     return f"cfg.{name}._target_" if isinstance(node, Mapping) and "_target_" in node else f"cfg.{name}"
 
 
-def _media(prefix: str, results: Sequence[StoredResult], records: Mapping[str, RunRecord]) -> list[str]:
+def _media(prefix: str, results: Sequence[StoredResult]) -> list[str]:
     """Names of pictures and videos: those that lie in the folders, or those that such a task always has."""
-    logged = {key.removeprefix(prefix) for r in records.values() for key in r.files if key.startswith(prefix)}
-    known = [name for name in dict.fromkeys(_GOAL_MEDIA + _OTHER_MEDIA) if name in logged]
+    records = [RunRecord.read(Path(stored.source).parent) for stored in results]
+    logged = {key.removeprefix(prefix) for record in records for key in record.files if key.startswith(prefix)}
     if logged:
-        return known
-    has_goal = f"{prefix}success_rate" in results[0].result.metrics
-    return list(_GOAL_MEDIA if has_goal else _OTHER_MEDIA)
+        return [name for name in dict.fromkeys(_GOAL_MEDIA + _OTHER_MEDIA) if name in logged]
+    return list(_GOAL_MEDIA if f"{prefix}success_rate" in results[0].result.metrics else _OTHER_MEDIA)

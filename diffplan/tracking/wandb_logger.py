@@ -6,25 +6,29 @@ import os
 import re
 import secrets
 import string
-from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import wandb
-from lightning.pytorch.loggers.logger import rank_zero_experiment
-from lightning.pytorch.utilities import rank_zero_only
 
 from diffplan.errors import ConfigError
 from diffplan.files import write_atomically
 from diffplan.report.sheet import Sheet
 from diffplan.run.result import RESULT_KEY, Result, WandbIdentity
-from diffplan.tracking.base import AbstractRunLogger, plain_value
+from diffplan.tracking.base import (
+    PICTURES,
+    AbstractRunLogger,
+    first_line,
+    first_process_only,
+    media_suffix,
+    plain_rows,
+    plain_value,
+)
 
 logger = logging.getLogger(__name__)
 
 _STEP_KEY = "trainer/global_step"
-_PICTURES, _VIDEOS = (".png", ".jpg", ".jpeg"), (".mp4",)
 _CONFIG_KEY = "cfg"
 _MODULE_KEY = "module"
 
@@ -69,42 +73,26 @@ class WandbLogger(AbstractRunLogger):
         connect_timeout_seconds: float | int = 15.0,
         finish_timeout_seconds: float | int = 120.0,
     ) -> None:
-        super().__init__()
         if mode not in ("auto", "online", "offline"):
             raise ConfigError(f"logger.wandb.mode must be auto, online or offline, got {mode!r}.")
-        self._project = project
         self._dir = Path(save_dir)
         self._mode = mode
         self._run_id_path = Path(run_id_path) if run_id_path else self._dir / "wandb_run_id"
         self._timeouts = (connect_timeout_seconds, finish_timeout_seconds)
         self._identity: dict[str, Any] = {
-            "entity": entity,
-            "name": name,
-            "group": group,
-            "job_type": job_type,
+            "project": project, "entity": entity, "name": name, "group": group, "job_type": job_type,
             "tags": list(tags),
-        }
+        }  # fmt: skip
         self._run: wandb.Run | None = None
         self._place = "W&B has not been started."
         self._lost = False
 
     @property
-    def name(self) -> str:
-        """W&B project."""
-        return self._project
-
-    @property
-    def version(self) -> str | None:
+    def run_id(self) -> str | None:
         """Id of the W&B run, None before it first started."""
         return self._run_id_path.read_text().strip() or None if self._run_id_path.is_file() else None
 
     @property
-    def save_dir(self) -> str:
-        """Run folder."""
-        return str(self._dir)
-
-    @property
-    @rank_zero_experiment
     def experiment(self) -> "wandb.Run":
         """The W&B run, started at first use."""
         if self._run is None:
@@ -114,54 +102,38 @@ class WandbLogger(AbstractRunLogger):
             self._place = self._describe(self._run)
         return self._run
 
-    @rank_zero_only
+    @first_process_only
     def log_config(self, config: Mapping[str, Any], groups: Mapping[str, str | int | float | bool | None]) -> None:
         """Sends the resolved config under ``cfg`` and the grouping keys flat."""
         values = {**plain_value(groups), _CONFIG_KEY: plain_value(config)}
         self._send(lambda run: run.config.update(values, allow_val_change=True))
 
-    @rank_zero_only
-    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """Sends what Lightning modules saved as hyperparameters under ``module``."""
-        values = plain_value(vars(params) if isinstance(params, Namespace) else params)
-        if values:
-            self._send(lambda run: run.config.update({_MODULE_KEY: values}, allow_val_change=True))
+    @first_process_only
+    def log_hyperparams(self, params: Mapping[str, Any]) -> None:
+        if params:
+            self._send(lambda run: run.config.update({_MODULE_KEY: plain_value(params)}, allow_val_change=True))
 
-    @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Sends numbers against the training step.
+    @first_process_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        self._send(lambda run: run.log({**metrics, _STEP_KEY: step}))
 
-        Args:
-            metrics: Numbers by key; one that is not finite is sent as it is.
-            step: Training step; 0 where none is given.
-        """
-        self._send(lambda run: run.log({**metrics, _STEP_KEY: int(step or 0)}))
-
-    @rank_zero_only
+    @first_process_only
     def log_media(self, key: str, path: Path, step: int) -> None:
-        """Sends a picture or a video."""
-        suffix = path.suffix.lower()
-        if suffix not in _PICTURES + _VIDEOS:
-            raise ConfigError(f"Media must be a png, jpg or mp4 file, got {path.name!r} for {key!r}.")
-        kind = wandb.Image if suffix in _PICTURES else wandb.Video
+        kind = wandb.Image if media_suffix(key, path) in PICTURES else wandb.Video
         # W&B copies a file only when it sends it, so the value is made inside.
         self._send(lambda run: run.log({key: kind(str(path)), _STEP_KEY: step}))
 
-    @rank_zero_only
+    @first_process_only
     def log_table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
-        """Sends a table."""
-        for row in rows:
-            if len(row) != len(columns):
-                raise ConfigError(f"Every row of {key!r} must have {len(columns)} values, got one with {len(row)}.")
-        table = wandb.Table(columns=list(columns), data=[plain_value(row) for row in rows])
+        table = wandb.Table(columns=list(columns), data=plain_rows(key, columns, rows))
         self._send(lambda run: run.log({key: table, _STEP_KEY: step}))
 
-    @rank_zero_only
+    @first_process_only
     def log_page(self, key: str, path: Path, step: int) -> None:
         # The page holds its own style and scripts, so W&B's are not put into it.
         self._send(lambda run: run.log({key: wandb.Html(str(path), inject=False), _STEP_KEY: step}))
 
-    @rank_zero_only
+    @first_process_only
     def log_result(self, result: Result) -> None:
         """Puts the whole record into the run's summary, so that tables can be made from W&B alone."""
         self._send(lambda run: run.summary.update({RESULT_KEY: result.model_dump_json()}))
@@ -171,26 +143,22 @@ class WandbLogger(AbstractRunLogger):
         run = self._run
         if run is None or run.disabled:
             return None
-        return WandbIdentity(entity=run.entity or None, project=self._project, run_id=run.id)
+        return WandbIdentity(entity=run.entity or None, project=self._identity["project"], run_id=run.id)
 
     def where_to_look(self) -> str:
         """Names the run's page online, or its folder and the command that uploads it."""
         return self._place
 
-    @rank_zero_only
+    @first_process_only
     def finalize(self, status: str) -> None:
-        """Ends the W&B run, so that the next job of a multirun in this process starts its own.
-
-        Args:
-            status: Lightning's word for how it ended; anything but ``success`` marks the run as failed.
-        """
+        """Ends the W&B run, as failed unless it was a success; the next job in this process starts its own."""
         run, self._run = self._run, None
         if run is None:
             return
         try:
             run.finish(exit_code=0 if status == "success" else 1)
         except (TimeoutError, wandb.Error, OSError) as error:
-            self._warn_lost(f"W&B did not take the whole run at the end ({_first_line(error)})")
+            self._warn_lost(f"W&B did not take the whole run at the end ({first_line(error)})")
 
     def _start(self) -> "wandb.Run":
         """Starts the run the way the mode asks for; offline where the server does not answer."""
@@ -210,7 +178,7 @@ class WandbLogger(AbstractRunLogger):
             run = self._init("offline")
             logger.warning(
                 "W&B could not be used online (%s): this run continues OFFLINE. To upload it later: %s",
-                _first_line(error),
+                first_line(error),
                 self._sync_command(run.id),
             )
             return run
@@ -226,7 +194,7 @@ class WandbLogger(AbstractRunLogger):
         try:
             account = standing in ("offline", "dryrun", "disabled") or wandb.login(prompt=False, verify=False)
         except wandb.Error as error:
-            raise ConfigError(f"The W&B account of this machine must be usable: {_first_line(error)}.") from None
+            raise ConfigError(f"The W&B account of this machine must be usable: {first_line(error)}.") from None
         if not account and self._mode == "online":
             raise ConfigError(
                 "logger.wandb.mode=online needs a W&B account and this machine has none: run `wandb login`, set "
@@ -236,10 +204,9 @@ class WandbLogger(AbstractRunLogger):
 
     def _init(self, mode: Literal["online", "offline", "disabled"]) -> "wandb.Run":
         connect, finish = self._timeouts
-        run_id = self.version or os.environ.get("WANDB_RUN_ID") or _new_run_id()
+        run_id = self.run_id or os.environ.get("WANDB_RUN_ID") or _new_run_id()
         write_atomically(self._run_id_path, f"{run_id}\n".encode())
         return wandb.init(
-            project=self._project,
             dir=str(self._dir),
             id=run_id,
             resume="allow",
@@ -260,10 +227,10 @@ class WandbLogger(AbstractRunLogger):
             self._lost, self._run = True, None
             with contextlib.suppress(wandb.Error, OSError):
                 wandb.teardown(exit_code=1)  # Otherwise W&B trips over the dead process when Python exits.
-            self._warn_lost(f"W&B's own process has ended ({_first_line(error)})")
+            self._warn_lost(f"W&B's own process has ended ({first_line(error)})")
 
     def _warn_lost(self, reason: str) -> None:
-        command = self._sync_command(self.version or "*")
+        command = self._sync_command(self.run_id or "*")
         self._place = f"W&B holds this run in part; upload the rest with: {command}"
         logger.warning("%s; training is not affected. To upload what is missing: %s", reason, command)
 
@@ -307,7 +274,3 @@ def log_sheets(sheets: Sequence[Sheet], project: str, folder: Path) -> str:
 
 def _new_run_id() -> str:
     return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

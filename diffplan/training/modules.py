@@ -1,12 +1,14 @@
 """The Lightning modules: they log, step and make optimisers, and leave the mathematics to ``method``."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -19,6 +21,7 @@ from diffplan.method.network.base import AbstractBackbone
 from diffplan.method.network.value_unet import ValueUnet
 from diffplan.method.objective import DenoisingLoss, DenoisingObjective, ValueLoss, ValueObjective, batch_generator
 from diffplan.method.trajectory import TrajectoryBatch
+from diffplan.tracking.base import AbstractRunLogger
 from diffplan.tracking.evaluation_recorder import ResultRecorder
 
 
@@ -227,3 +230,39 @@ class Stage:
     partner: TrajectoryModel | TrajectoryCritic | None = None
     recorder: ResultRecorder | None = None
     plans: bool = True
+
+
+class StageLogger(Logger):
+    """Gives a trainer a logger of the run, so that finishing the critic stage does not close the run.
+
+    Args:
+        run_logger: The run's logger.
+        is_last: Whether the run ends with this stage.
+    """
+
+    def __init__(self, run_logger: AbstractRunLogger, is_last: bool = True) -> None:
+        super().__init__()
+        self.run_logger = run_logger
+        self._is_last = is_last
+
+    @property
+    def name(self) -> str:
+        return ""
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self.run_logger.log_metrics(metrics, int(step or 0))
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        self.run_logger.log_hyperparams(vars(params) if isinstance(params, Namespace) else params)
+
+    def save(self) -> None:
+        self.run_logger.save()
+
+    def finalize(self, status: str) -> None:
+        """Ends the run after its last stage or a failure; after another success the next stage goes on with it."""
+        if self._is_last or status != "success":
+            self.run_logger.finalize(status)

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
@@ -24,10 +24,10 @@ from diffplan.method.critic import TrajectoryCritic
 from diffplan.method.model import TrajectoryModel
 from diffplan.run.checkpoint import load_critic, load_model, read_checkpoint
 from diffplan.run.folder import RunDir
-from diffplan.tracking.base import AbstractRunLogger, StageLogger
+from diffplan.tracking.base import AbstractRunLogger
 from diffplan.tracking.evaluation_recorder import ResultRecorder
 from diffplan.training.callback.monitors import ProvenanceCallback
-from diffplan.training.modules import AbstractTrajectoryModule, Stage
+from diffplan.training.modules import AbstractTrajectoryModule, Stage, StageLogger
 
 # Lightning's loggers print with handlers of their own, and some of their lines and warnings are no use here: batches
 # are gathered on the device, the averaged network is in evaluation mode on purpose, short runs log little on purpose,
@@ -71,7 +71,7 @@ def train_stages(
     recorder = ResultRecorder(run_dir, "train", resolved, data, given or denoiser_path, critic_path, loggers)
     if trains_critic(config):
         is_last = not trains_denoiser(config)
-        lent: list[Logger] = list(loggers) if is_last else [StageLogger(run_logger) for run_logger in loggers]
+        lent = [StageLogger(run_logger, is_last) for run_logger in loggers]
         stage = Stage(None if given is None else load_model(given), recorder, plans=given is not None)
         module = instantiate(config.critic.module)(new_critic(config, datamodule))
         trainer = run_stage(module, stage, datamodule, config, lent, config.critic.max_steps)
@@ -82,7 +82,8 @@ def train_stages(
         adopt_critic(checkpoint_file(config.critic.path, "critic"), critic_path)
     stage = Stage(None if config.critic.module is None else load_critic(critic_path), recorder)
     module = instantiate(config.module)(new_model(config, datamodule))
-    trainer = run_stage(module, stage, datamodule, config, list(loggers), config.trainer.max_steps)
+    lent = [StageLogger(run_logger) for run_logger in loggers]
+    trainer = run_stage(module, stage, datamodule, config, lent, config.trainer.max_steps)
     _finish_without_evaluation(recorder, trainer)
     return trainer
 
@@ -119,7 +120,7 @@ def run_stage(
     stage: Stage,
     datamodule: TrajectoryDataModule,
     config: DictConfig,
-    loggers: list[Logger],
+    loggers: Sequence[Logger],
     max_steps: int,
 ) -> Trainer:
     """Trains one module; a stage that is finished is only evaluated.
@@ -147,7 +148,7 @@ def run_stage(
     else:
         checkpoint = None
     with readable_console():
-        trainer = instantiate(config.trainer, callbacks=callbacks, logger=loggers, max_steps=max_steps)
+        trainer = instantiate(config.trainer, callbacks=callbacks, logger=list(loggers), max_steps=max_steps)
         trainer.fit(module, datamodule, ckpt_path=checkpoint, weights_only=True)
     return trainer
 

@@ -1,5 +1,7 @@
 """Both loggers behind one interface: driven by a real Trainer and built from the real config files."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import hydra
@@ -12,6 +14,7 @@ from diffplan.report.run_record import RunRecord
 from diffplan.tracking.base import AbstractRunLogger
 from diffplan.tracking.csv_logger import CsvLogger
 from diffplan.tracking.wandb_logger import WandbLogger
+from diffplan.training.modules import StageLogger
 
 CONF_DIR = Path(__file__).parents[2] / "conf" / "logger"
 
@@ -29,7 +32,9 @@ class Line(LightningModule):
         self.log("train/loss", loss)
         if index == 19:
             for logger in self.trainer.loggers:
-                logger.log_table("eval/single_task/episodes", ["seed", "score"], [[0, 1.5]], self.trainer.global_step)
+                logger.run_logger.log_table(
+                    "eval/single_task/episodes", ["seed", "score"], [[0, 1.5]], self.trainer.global_step
+                )
         return loss
 
     def configure_optimizers(self):
@@ -40,7 +45,7 @@ def fit(loggers, root):
     trainer = Trainer(
         max_steps=20,
         log_every_n_steps=5,
-        logger=loggers,
+        logger=[StageLogger(logger) for logger in loggers],
         accelerator="cpu",
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -79,8 +84,7 @@ def test_the_config_files_build_the_loggers(tmp_path):
     wandb = resolved("wandb_logger", tmp_path)
     assert isinstance(csv.csv, CsvLogger)
     assert isinstance(wandb.wandb, WandbLogger)
-    assert csv.csv.save_dir == wandb.wandb.save_dir == str(tmp_path)
-    assert wandb.wandb.name == "p"
+    assert csv.csv.where_to_look() == f"Numbers, pictures and tables are in {tmp_path}"
     assert OmegaConf.load(CONF_DIR / "wandb_logger.yaml").defaults[0] == "csv_logger"
     assert list(tmp_path.iterdir()) == []
 
@@ -89,3 +93,40 @@ def test_every_concrete_logger_has_the_whole_interface():
     for logger in (CsvLogger, WandbLogger):
         assert issubclass(logger, AbstractRunLogger)
         assert not logger.__abstractmethods__
+
+
+@pytest.mark.parametrize(
+    ("ranks", "is_first"),
+    [
+        ({}, True),
+        ({"LOCAL_RANK": "0"}, True),
+        ({"RANK": "1", "LOCAL_RANK": "0"}, False),
+        ({"SLURM_PROCID": "3"}, False),
+    ],
+)
+def test_only_the_first_process_writes(tmp_path, monkeypatch, ranks, is_first):
+    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, rank in ranks.items():
+        monkeypatch.setenv(name, rank)
+    CsvLogger(tmp_path).log_metrics({"train/loss": 1.0}, 1)
+    assert (tmp_path / "metrics.jsonl").exists() == is_first
+
+
+@pytest.mark.parametrize(
+    ("is_last", "status", "ends"), [(True, "success", True), (False, "success", False), (False, "failed", True)]
+)
+def test_a_run_ends_with_its_last_stage_or_with_a_failure(tmp_path, is_last, status, ends):
+    run_logger = CsvLogger(tmp_path)
+    stage_logger = StageLogger(run_logger, is_last)
+    stage_logger.log_metrics({"train/loss": 1.0}, 1)
+    stage_logger.finalize(status)
+    assert (RunRecord.read(tmp_path).events[-1]["event"] == "finish") == ends
+
+
+def test_planning_loads_no_trainer():
+    code = (
+        "import sys\nfrom diffplan.tracking import csv_logger, evaluation_recorder, wandb_logger\n"
+        "assert not [name for name in sys.modules if name.startswith('lightning')]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -76,7 +76,7 @@ def test_without_an_account_a_run_is_kept_offline_with_numbers_config_and_identi
     assert config["cfg"]["task"]["horizon"] == 128
     assert any(kind == "metric" and record.get("step_metric") == "trainer/global_step" for kind, record in records)
     assert str(folder) in logger.where_to_look()
-    assert f"wandb sync {run_dir}/wandb/*run-*-{logger.version}" in logger.where_to_look()
+    assert f"wandb sync {run_dir}/wandb/*run-*-{logger.run_id}" in logger.where_to_look()
 
 
 def test_pictures_videos_and_tables_lie_in_the_offline_run(tmp_path, clean_wandb, read_offline, media):
@@ -116,8 +116,8 @@ def test_a_resumed_run_keeps_its_id(tmp_path, clean_wandb):
     second = small_logger(tmp_path / "run")
     second.log_metrics({"train/loss": 0.5}, step=2)
     second.finalize("success")
-    assert first.version == second.version
-    assert len(list((tmp_path / "run" / "wandb").glob(f"offline-run-*-{first.version}"))) >= 1
+    assert first.run_id == second.run_id
+    assert len(list((tmp_path / "run" / "wandb").glob(f"offline-run-*-{first.run_id}"))) >= 1
 
 
 def test_two_jobs_in_one_process_are_two_runs(tmp_path, clean_wandb):
@@ -126,7 +126,7 @@ def test_two_jobs_in_one_process_are_two_runs(tmp_path, clean_wandb):
         logger.log_metrics({"train/loss": 1.0}, step=1)
         logger.finalize("success")
     assert wandb.run is None
-    assert loggers[0].version != loggers[1].version
+    assert loggers[0].run_id != loggers[1].run_id
     assert [len(offline_dirs(tmp_path / name)) for name in ("a", "b")] == [1, 1]
 
 
@@ -135,7 +135,7 @@ def test_a_run_left_open_by_a_crashed_job_does_not_keep_the_next_one_offline(tmp
     logger = small_logger(tmp_path / "next")
     logger.log_metrics({"train/loss": 0.5}, step=1)
     logger.finalize("success")
-    assert wandb_server.runs[logger.version]["exit_code"] == 0
+    assert wandb_server.runs[logger.run_id]["exit_code"] == 0
     assert len(wandb_server.runs) == 2
 
 
@@ -189,10 +189,10 @@ def test_with_an_account_a_run_goes_online(tmp_path, wandb_server, clean_wandb, 
     logger.log_config({"task": {"horizon": 128}}, {"task": "maze2d-umaze-v1", "seed": 0})
     logger.log_metrics({"train/loss": 0.5}, step=100)
     logger.log_media("eval/single_task/plans", media[0], step=100)
-    assert logger.where_to_look().startswith(f"W&B: {wandb_server.url}/lab/diffplan/runs/{logger.version}")
+    assert logger.where_to_look().startswith(f"W&B: {wandb_server.url}/lab/diffplan/runs/{logger.run_id}")
     logger.finalize("success")
 
-    run = wandb_server.runs[logger.version]
+    run = wandb_server.runs[logger.run_id]
     assert (run["groupName"], run["jobType"], run["tags"]) == ("umaze", "train", ["table1"])
     assert run["config"]["cfg"]["value"] == {"task": {"horizon": 128}}
     assert [row["trainer/global_step"] for row in run["history"]] == [100, 100]
@@ -205,7 +205,7 @@ def test_a_result_can_be_read_back_from_the_server(tmp_path, wandb_server):
     assert logger.wandb_identity() is None
     logger.log_metrics({"train/loss": 0.5}, step=100)
     identity = logger.wandb_identity()
-    assert (identity.entity, identity.project, identity.run_id) == ("lab", "diffplan", logger.version)
+    assert (identity.entity, identity.project, identity.run_id) == ("lab", "diffplan", logger.run_id)
     run = {"task": {"name": "maze2d-umaze-v1"}, "name": "one", "seed": 0, "ablation": "default"}
     result = Result.of_run(
         run, job="train", step=100, final=True, protocols={}, metrics={}, cost={}, data={}, environment={},
@@ -213,7 +213,7 @@ def test_a_result_can_be_read_back_from_the_server(tmp_path, wandb_server):
     )  # fmt: skip
     logger.log_result(result)
     logger.finalize("success")
-    assert Result.parse(wandb_server.runs[logger.version]["summary"][RESULT_KEY]) == result
+    assert Result.parse(wandb_server.runs[logger.run_id]["summary"][RESULT_KEY]) == result
 
 
 def test_a_resumed_online_run_continues_the_same_history(tmp_path, wandb_server):
@@ -240,7 +240,7 @@ def test_an_unreachable_server_costs_a_bounded_wait_and_the_run_continues_offlin
     assert time.monotonic() - begin < 3.0 + 15.0 + 7.0
     (warning,) = [record.getMessage() for record in caplog.records if "diffplan" in record.name]
     assert "OFFLINE" in warning
-    assert f"wandb sync {tmp_path}/run/wandb/*run-*-{logger.version}" in warning
+    assert f"wandb sync {tmp_path}/run/wandb/*run-*-{logger.run_id}" in warning
     logger.finalize("success")
     (folder,) = offline_dirs(tmp_path / "run")
     assert [row["train/loss"] for row in history(read_offline(folder))] == [0.5]

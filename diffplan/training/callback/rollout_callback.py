@@ -11,10 +11,9 @@ from diffplan.method.model import TrajectoryModel
 from diffplan.planner.base import AbstractPlanner
 from diffplan.run import stop_signal
 from diffplan.run.evaluation import Evaluation, evaluate
-from diffplan.tracking.base import AbstractRunLogger
 from diffplan.tracking.evaluation_recorder import log_evaluation
 from diffplan.training.callback.stop_run import stop_run
-from diffplan.training.modules import Stage
+from diffplan.training.modules import Stage, StageLogger
 
 
 class RolloutCallback(Callback):
@@ -127,7 +126,7 @@ class RolloutCallback(Callback):
                     stop_signal.was_received,
                 )
                 if evaluations[protocol].rollout.complete:
-                    loggers = [logger for logger in trainer.loggers if isinstance(logger, AbstractRunLogger)]
+                    loggers = [logger.run_logger for logger in trainer.loggers if isinstance(logger, StageLogger)]
                     log_evaluation(evaluations[protocol], loggers, self.media_dir, trainer.global_step)
             if all(e.rollout.complete for e in evaluations.values()) and self.stage.recorder is not None:
                 self.stage.recorder.record(evaluations, trainer.global_step, final)

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import register_resolvers
 from diffplan.run import stop_signal
+from diffplan.training.modules import StageLogger
 from diffplan.training.stages import new_model, readable_console
 
 TINY = (
@@ -68,7 +69,7 @@ def fit(tmp_path, tiny_data_dir, monkeypatch):
                 max_epochs=-1,
                 max_steps=max_steps,
                 log_every_n_steps=2,
-                logger=list(loggers),
+                logger=[StageLogger(run_logger) for run_logger in loggers],
                 callbacks=list(callbacks),
                 use_distributed_sampler=False,
                 default_root_dir=tmp_path,
