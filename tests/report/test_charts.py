@@ -138,3 +138,11 @@ def test_the_script_is_one_file_that_draws():
     script = chart_script()
     assert "vegaEmbed" in script
     assert len(script) < 1_000_000
+
+
+def test_a_curve_with_single_seeds_is_valid_json():
+    mean = pd.DataFrame({"curve": "a", "step": [1, 2], "value": [1.0, 2.0], "low": [0.5, 1.5], "high": [1.5, 2.5]})
+    seeds = pd.DataFrame({"curve": "a", "step": [1, 2], "value": [1.0, 2.0], "seed": pd.Series([0, 0], dtype=object)})
+    spec = chart_spec(curve_chart(pd.concat([mean, seeds]), "score"))
+    rows = json.loads(json.dumps(spec, allow_nan=False))["datasets"]
+    assert {row["seed"] for row in next(rows for rows in rows.values() if len(rows) == 4)} == {None, 0}
