@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from diffplan.config.checkpoint_settings import checkpoint_settings
 from diffplan.config.resolvers import checkpoint_file
 from diffplan.config.settings import TRAIN
+from diffplan.config.stages import check_stages
 from diffplan.config.task import Task
 from diffplan.errors import DiffplanError
 
@@ -51,5 +52,7 @@ def check_settings(config: DictConfig, command: str) -> None:
         take_from_checkpoint(config, OmegaConf.create(trained))
         check_horizon(config.planner.get("horizon"), trained.get("backbone"))
     check_config(config, command)
+    if command == TRAIN:
+        check_stages(config)
     task: Any = OmegaConf.to_container(config.task, resolve=True)
     Task(**{key: value for key, value in task.items() if key != "_target_"})

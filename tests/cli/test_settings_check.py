@@ -35,6 +35,8 @@ def run(command, *words, folder):
         ("train", "planner.horizon=30", "horizon=30 does not fit a U-Net of 3 levels"),
         ("train", "task.diffusion_steps=0", "task.diffusion_steps must be at least 1, got 0."),
         ("train", "trainer.precision=33", "trainer.precision must be"),
+        ("train", "stages=[policy]", "stages may hold critic and denoiser, got ['policy']."),
+        ("train", "denoiser=outputs/some_run", "nothing is left to train"),
         ("plan", "num_episodez=3", "did you mean 'num_episodes'?"),
         ("plan", "num_episodes=x", "num_episodes must be int, got 'x'."),
         ("plan", "planner.num_candidates=1.5", "planner.num_candidates must be int, got 1.5."),
