@@ -114,15 +114,18 @@ def test_flags_cut_as_a_plain_loop_does(flags, include_unfinished):
     assert spans(segment_by_flags(arrays, include_unfinished)) == expected
 
 
-@pytest.mark.slow
-def test_four_million_rows_are_cut_in_a_fraction_of_a_second():
+@pytest.mark.benchmark
+def test_time_to_cut_four_million_rows(capsys):
     rows = 4_000_000
     phase = np.arange(rows, dtype=np.float32)[:, None] * np.array([0.01, 0.013, 1.0, 1.0], dtype=np.float32)
     timeouts = np.zeros(rows, dtype=bool)
     timeouts[::1000] = True
     arrays = make_arrays(rows, observations=4.0 + 4.0 * np.sin(phase), timeouts=timeouts)
-    for cut in (segment_by_flags, partial(segment_by_goal_departure, target=(6.0, 6.0))):
+    for name, cut in (
+        ("flags", segment_by_flags),
+        ("goal departure", partial(segment_by_goal_departure, target=(6.0, 6.0))),
+    ):
         start = time.process_time()
         assert cut(arrays).ends[-1] == rows
-        # Measured 0.05 and 0.2 s without run-time shape checks, on a shared core.
-        assert time.process_time() - start < 2.0
+        with capsys.disabled():
+            print(f"{name}: {time.process_time() - start:.2f} CPU seconds")
