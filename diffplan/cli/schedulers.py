@@ -15,12 +15,12 @@ from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import checkpoint_file
 from diffplan.config.settings import short_hash
 from diffplan.errors import ConfigError, DiffplanError
-from diffplan.report.scheduler_guide import SchedulerCell, cell_table
 
 if TYPE_CHECKING:
     from diffplan.method.critic import TrajectoryCritic
     from diffplan.method.model import TrajectoryModel
     from diffplan.planner.base import AbstractPlanner
+    from diffplan.report.scheduler_guide import SchedulerCell
 
 logger = logging.getLogger(__name__)
 
@@ -84,8 +84,9 @@ def _check(config: DictConfig) -> None:
     torch.set_num_threads(config.num_threads or torch.get_num_threads())
 
 
-def _play(config: DictConfig, path: Path, folder: Path) -> tuple[list[SchedulerCell], list[str]]:
+def _play(config: DictConfig, path: Path, folder: Path) -> tuple[list["SchedulerCell"], list[str]]:
     """Plays the cells that are missing; returns all cells, and why some schedulers cannot be used."""
+    from diffplan.report.scheduler_guide import SchedulerCell
     from diffplan.run.result import FileIdentity
 
     model, critic = load_networks(config, path)
@@ -153,8 +154,9 @@ def _key(config: DictConfig, protocol: str, weights: list[str]) -> str:
     return short_hash([planner, seeds, protocol, task, weights])
 
 
-def _measure(config: DictConfig, planner: Any, protocol: str, name: str, steps: int, key: str) -> SchedulerCell:
+def _measure(config: DictConfig, planner: Any, protocol: str, name: str, steps: int, key: str) -> "SchedulerCell":
     from diffplan.env.plan_measures import plan_quality
+    from diffplan.report.scheduler_guide import SchedulerCell
     from diffplan.run.evaluation import evaluate
 
     task, seeds = config.task, range(config.first_seed, config.first_seed + config.num_episodes)
@@ -176,7 +178,7 @@ def _measure(config: DictConfig, planner: Any, protocol: str, name: str, steps: 
     )
 
 
-def _write(cells: list[SchedulerCell], refused: list[str], config: DictConfig, folder: Path) -> dict[str, Path]:
+def _write(cells: list["SchedulerCell"], refused: list[str], config: DictConfig, folder: Path) -> dict[str, Path]:
     # Imported here, because charts take longer to load than a mistyped option should wait.
     from diffplan.report.scheduler_report import write_guide
 
@@ -185,7 +187,9 @@ def _write(cells: list[SchedulerCell], refused: list[str], config: DictConfig, f
     return write_guide(cells, refused, f"{config.task.name}, {config.name}, seed {config.seed}", trained, folder)
 
 
-def _log(loggers: Sequence[Any], cells: list[SchedulerCell], files: dict[str, Path], step: int) -> None:
+def _log(loggers: Sequence[Any], cells: list["SchedulerCell"], files: dict[str, Path], step: int) -> None:
+    from diffplan.report.scheduler_guide import cell_table
+
     table = cell_table(cells)
     for run_logger in loggers:
         run_logger.log_table("schedulers/cells", list(table), table.to_numpy(dtype=object).tolist(), step)
