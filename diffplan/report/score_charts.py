@@ -91,13 +91,15 @@ def draw_ablation(ablation: Ablation, path: Path) -> None:
     seeds = sorted({cell.statistics.num_seeds for cell in ablation.cells})
     counts = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     over = f"{counts} training seeds and their episodes" if seeds[-1] > 1 else "the episodes of one training seed"
-    ring = "; black ring: baseline" if ablation.baseline is not None else ""
-    dots = "; small rings: training seeds" if seeds[-1] > 1 else ""
+    marks = ["small rings: training seeds"] * (seeds[-1] > 1) + ["black ring: baseline"] * (
+        ablation.baseline is not None
+    )
+    notes = [f"mean with 95 % interval over {over}", "; ".join(marks)]
     kinds = sorted({str(stored.result.data["kind"]) for stored in ablation.results})
     data = "" if kinds == ["d4rl"] else f" · {' and '.join(kinds)} data"
-    title = alt.Title(
-        f"{ablation.task}, {ablation.protocol}{data}", subtitle=f"mean with 95 % interval over {over}{dots}{ring}"
-    )
+    # A single chart is too narrow for both notes on one line.
+    subtitle = [note for note in notes if note] if len(sized) == 1 else "; ".join(filter(None, notes))
+    title = alt.Title(f"{ablation.task}, {ablation.protocol}{data}", subtitle=subtitle)
     save_chart(alt.hconcat(*sized, spacing=28).properties(title=title), path)
 
 
