@@ -36,6 +36,8 @@ def sentence(error: BaseException) -> str:
     text = re.sub(r"^\w+ (raised )?while resolving interpolation: ", "", str(error).strip())
     if missing := re.search(r"Missing mandatory value: ([\w.]+)", text):
         return f"{missing.group(1)}=... must be given."
+    if "Ambiguous value for argument" in text:
+        return f"{text.splitlines()[0]}; add -m to run every value, or quote a single one."
     first_line = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
     cause = "" if causes[-1] is error else str(causes[-1]).partition("\n")[0]
     return first_line if cause in text else f"{first_line} {cause}"

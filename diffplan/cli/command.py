@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import register_resolvers
+from diffplan.config.settings import SETTINGS
 from diffplan.errors import ConfigError, DiffplanError, LockedError, closest, sentence
 from diffplan.run import stop_signal
 from diffplan.sweep.cell import Cell, remove_failure_note, write_failure_note
@@ -108,6 +109,10 @@ def open_loggers(config: DictConfig, resolved: dict[str, Any]) -> "list[Abstract
 def _expand(words: list[str], verb: str, is_dry: bool) -> list[str]:
     """Replaces ``+sweep=<name>`` by the sweep's settings, and ``--dry`` by ``--multirun``."""
     words = [word for word in words if word != "--dry"]
+    for word in words:
+        name = word.lstrip("-").partition("=")[0]
+        if word.startswith("--") and name.partition(".")[0] in {*SETTINGS, "experiment", "debug"}:
+            raise ConfigError(f"{word!r} is a setting: write {name}=... without dashes.")
     if not is_dry:
         return expand_sweep(words, verb)
     sweeper = next((word for word in words if word.startswith("hydra/sweeper=")), "hydra/sweeper=basic")

@@ -35,7 +35,13 @@ def checkpoint_file(checkpoint: str, name: str = "last") -> Path:
     Raises:
         CheckpointError: there is none.
     """
+    if not checkpoint:
+        raise CheckpointError("checkpoint=... must be given: a run's folder or a .ckpt file.")
     path = Path(checkpoint)
+    if (path / "model_index.json").is_file():
+        raise CheckpointError(
+            f"{path} is an exported model; make a run of it with: diffplan import --from {path} --to outputs/imported"
+        )
     file = path / "checkpoints" / f"{name}.ckpt" if path.is_dir() else path
     if not file.is_file():
         raise CheckpointError(f"there is no checkpoint at {file}; give a run's folder or a .ckpt file.")

@@ -89,7 +89,7 @@ def check_place(folder: Path) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not ((folder / "model_index.json").is_file() and (folder / "trajectory" / "config.json").is_file()):
-        raise CheckpointError(f"{folder} holds something else than an exported model; choose another place with to=...")
+        raise CheckpointError(f"{folder} holds something else than an exported model; choose another folder with --to")
 
 
 def _check_equal(given: torch.Tensor, wanted: torch.Tensor, what: str) -> None:

@@ -103,7 +103,7 @@ def write_run(checkpoints: dict[str, dict[str, Any]], folder: Path) -> list[Path
     places = {key: folder / "checkpoints" / f"{key}.ckpt" for key in ("last", "critic")}
     for place in places.values():
         if place.exists():
-            raise CheckpointError(f"{place} is there already; choose another place with to=...")
+            raise CheckpointError(f"{place} is there already; choose another folder with --to")
     # The denoiser comes last: a run that has one is complete.
     for key, content in reversed(checkpoints.items()):
         buffer = io.BytesIO()

@@ -81,7 +81,7 @@ class SweepContent:
         """
         table = found.table(selection)
         if table.empty and not unfinished:
-            raise ResultError(f"there is no run of {selection.text}{_known(found.results)}")
+            raise ResultError(f"no run was found for {selection.text}{_known(found.results)}")
         groups = sorted(
             table.groupby(["task", "protocol"]), key=lambda group: (group[0][0], group[0][1] != "single_task")
         )

@@ -68,7 +68,7 @@ def test_what_w_and_b_would_get_is_written_without_a_server(runs, capsys):
 
 def test_mistakes_are_one_sentence(runs, capsys):
     assert "Did you mean --sweep?" in refused(capsys, "swep=width")
-    assert "there is no run of sweep x; there are the sweeps width" in refused(capsys, "sweep=x")
+    assert "no run was found for sweep x; there are the sweeps width" in refused(capsys, "sweep=x")
     assert "results cannot be read from nowhere" in refused(capsys, "results=nowhere")
 
 
