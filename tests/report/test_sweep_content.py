@@ -19,7 +19,7 @@ def test_only_what_was_asked_for_is_shown_and_what_was_skipped_is_kept():
 
 
 def test_asking_for_nothing_that_is_there_names_what_is():
-    with pytest.raises(ResultError, match=r"no run of sweep c; there are the sweeps a, b and the names diffuser\.$"):
+    with pytest.raises(ResultError, match=r"for sweep c; there are the sweeps a, b and the names diffuser\.$"):
         content(stored(sweep="a"), stored(sweep="b"), sweep="c")
     with pytest.raises(ResultError, match="no result lies there at all"):
         content()
