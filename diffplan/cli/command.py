@@ -109,16 +109,20 @@ def open_loggers(config: DictConfig, resolved: dict[str, Any]) -> "list[Abstract
 def _expand(words: list[str], verb: str, is_dry: bool) -> list[str]:
     """Replaces ``+sweep=<name>`` by the sweep's settings, and ``--dry`` by ``--multirun``."""
     words = [word for word in words if word != "--dry"]
-    for word in words:
-        name = word.lstrip("-").partition("=")[0]
-        if word.startswith("--") and name.partition(".")[0] in {*SETTINGS, "experiment", "debug"}:
-            raise ConfigError(f"{word!r} is a setting: write {name}=... without dashes.")
+    _refuse_dashed_settings(words)
     if not is_dry:
         return expand_sweep(words, verb)
     sweeper = next((word for word in words if word.startswith("hydra/sweeper=")), "hydra/sweeper=basic")
     if sweeper != "hydra/sweeper=basic":
         raise ConfigError(f"--dry lists the cells of a grid, but {sweeper} chooses each cell after the previous ones.")
     return expand_sweep(words if set(words) & set(MULTIRUN_FLAGS) else ["--multirun", *words], verb)
+
+
+def _refuse_dashed_settings(words: list[str]) -> None:
+    """Refuses ``--seed=3``, which Hydra would take for an unknown option, or for one that begins alike."""
+    for name in (word[2:].partition("=")[0] for word in words if word.startswith("--")):
+        if name.partition(".")[0] in {*SETTINGS, "experiment", "debug"}:
+            raise ConfigError(f"'--{name}' is a setting: write {name}=... without dashes.")
 
 
 def _show_cells(cells: Sequence[Cell]) -> None:

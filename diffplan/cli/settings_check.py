@@ -10,7 +10,7 @@ from diffplan.config.resolvers import checkpoint_file
 from diffplan.config.settings import TRAIN
 from diffplan.config.stages import check_stages
 from diffplan.config.task import Task
-from diffplan.errors import ConfigError, DiffplanError
+from diffplan.errors import DiffplanError
 
 
 class SettingsCheck(Callback):
@@ -44,8 +44,6 @@ def check_settings(config: DictConfig, command: str) -> None:
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     if command != TRAIN:
         check_config(config, command, needs_checkpoint=True)
-        if config.num_episodes < 1:
-            raise ConfigError(f"num_episodes must be at least 1, got {config.num_episodes}.")
         trained = checkpoint_settings(checkpoint_file(config.checkpoint))
         if trained is None:
             return

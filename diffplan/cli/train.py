@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from diffplan.cli.command import open_loggers, run_command
 from diffplan.cli.settings_check import check_settings
-from diffplan.config.stages import check_stages, last_step
+from diffplan.config.stages import last_step
 
 if TYPE_CHECKING:
     from diffplan.run.folder import RunDir
@@ -29,9 +29,7 @@ def train(config: DictConfig) -> dict[str, float]:
     Raises:
         DiffplanError: anything a user can set right.
     """
-    from diffplan.config.validation import check_config
-
-    check_config(config, "train")
+    check_settings(config, "train")
     # torch and Lightning take seconds to import; a mistyped option should not wait for them.
     import torch
     from hydra.utils import instantiate
@@ -41,9 +39,7 @@ def train(config: DictConfig) -> dict[str, float]:
     from diffplan.run.folder import RunDir
     from diffplan.training.stages import train_stages
 
-    check_stages(config)
     resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    instantiate(config.task)
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
     with RunDir(Path(config.paths.run_dir), locks=getattr(rank_zero_only, "rank", 0) == 0) as run_dir:

@@ -48,12 +48,14 @@ class Setting:
         meaning: What it changes; None for a group whose keys each have a row of their own.
         commands: The commands that have it.
         from_checkpoint: Whether an evaluation takes it from the checkpoint where the command line does not give it.
+        at_least: The least value of a number; None does not limit it.
     """
 
     type: Any
     meaning: Meaning | None
     commands: Sequence[str] = _ALL
     from_checkpoint: bool = False
+    at_least: int | None = None
 
     @property
     def is_group(self) -> bool:
@@ -86,7 +88,7 @@ SETTINGS = {
     "stages": Setting(list[str], Meaning.SCOPE, [TRAIN]),
     "denoiser": Setting(str | None, Meaning.SCOPE, [TRAIN]),
     "env_id": Setting(str | None, Meaning.SCOPE, _PLANNING),
-    "num_episodes": Setting(int, Meaning.EVALUATION, _PLANNING),
+    "num_episodes": Setting(int, Meaning.EVALUATION, _PLANNING, at_least=1),
     "first_seed": Setting(int, Meaning.EVALUATION, _PLANNING),
     "protocols": Setting(list[str], Meaning.EVALUATION, _PLANNING),
     "num_videos": Setting(int, Meaning.EVALUATION, _PLANNING),

@@ -50,6 +50,8 @@ def check_config(config: DictConfig, command: str, needs_checkpoint: bool = Fals
             _check_node(value, key)
         else:
             _check_value(value, setting.type, key)
+            if setting.at_least is not None and value < setting.at_least:
+                raise ConfigError(f"{key} must be at least {setting.at_least}, got {value}.")
     if needs_checkpoint:
         return
     try:
