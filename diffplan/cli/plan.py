@@ -45,7 +45,7 @@ def plan(config: DictConfig) -> dict[str, float]:
     checkpoint = read_checkpoint(path)
     # The folder is named by what was asked for, before the checkpoint fills in the rest.
     config.paths.run_dir = str(config.paths.run_dir)
-    planner = build_planner(config)
+    planner = build_planner(config, path, checkpoint)
     critic_path, task = critic_file(config.critic.path, path), config.task
     with RunDir(Path(config.paths.run_dir)) as run_dir:
         result = run_dir.result()
@@ -100,16 +100,15 @@ def is_finished(config: DictConfig) -> bool:
     )
 
 
-def build_planner(config: DictConfig) -> "AbstractPlanner":
-    """Fills the config in from its checkpoint, checks it, and builds the planner it asks for."""
+def build_planner(config: DictConfig, path: Path, checkpoint: dict[str, Any]) -> "AbstractPlanner":
+    """Fills the config in from the checkpoint that was read from ``path``, checks it, and builds its planner."""
     import torch
     from hydra.utils import instantiate
 
     from diffplan.config.validation import check_config
-    from diffplan.run.checkpoint import checkpoint_config, read_checkpoint
+    from diffplan.run.checkpoint import checkpoint_config
 
-    path = checkpoint_file(config.checkpoint)
-    take_from_checkpoint(config, OmegaConf.create(checkpoint_config(read_checkpoint(path))))
+    take_from_checkpoint(config, OmegaConf.create(checkpoint_config(checkpoint)))
     check_config(config, "plan")
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
