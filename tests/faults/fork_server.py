@@ -1,18 +1,22 @@
 """Runs commands of diffplan in forked children, so that a case does not wait for torch to be imported.
 
-Reads one JSON object a line from standard input (``words``, ``folder``, ``environment``, ``limit_seconds``) and answers
-with one line: ``code`` (negative for a signal, null after the time limit), ``seconds``, ``peak_mib``; the child's output
-lies in ``stdout`` and ``stderr`` of the given ``log`` folder.
+Reads one JSON object a line from standard input: ``words``, ``folder``, ``environment``, ``limit_seconds``, ``log``,
+and ``hook``, a file that is executed first. Answers with one line: ``code`` (negative for a signal, null after the
+time limit), ``seconds``, ``cpu_seconds``, ``peak_mib``. The child's output lies in the files ``stdout`` and
+``stderr`` of the folder ``log``.
 """
 
 import importlib
 import json
+import logging
 import os
 import resource
+import select
 import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 # wandb is not imported: its temporary folder would end with the first child.
@@ -47,8 +51,6 @@ def _run(case: dict) -> dict:
         _become(case)
     watch = os.pidfd_open(child)
     code: int | None = None
-    import select
-
     ended, _, _ = select.select([watch], [], [], case["limit_seconds"])
     if not ended:
         os.killpg(child, signal.SIGKILL)
@@ -57,10 +59,8 @@ def _run(case: dict) -> dict:
     if ended:
         code = os.waitstatus_to_exitcode(status)
         # What the command left running, if anything.
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
     cpu_seconds = usage.ru_utime + usage.ru_stime
     return {
         "code": code, "seconds": time.monotonic() - started, "cpu_seconds": cpu_seconds,
@@ -97,8 +97,6 @@ def _become(case: dict) -> None:
     except BaseException:
         traceback.print_exc()
     finally:
-        import logging
-
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
