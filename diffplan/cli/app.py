@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from diffplan import __version__
 from diffplan.errors import DiffplanError
+from diffplan.terminal import printable
 
 _OLD_SPELLING = re.compile(r"([a-z_]+)=(.*)", re.DOTALL)
 _VERBS_WITH_OLD_SPELLING = {"table", "dashboard", "export", "import"}
@@ -150,11 +151,11 @@ def main(words: Sequence[str] | None = None) -> None:
         app(with_options(words))
     except UnusedCliTokensError as error:
         extra = ", ".join(map(repr, error.unused_tokens or []))
-        sys.exit(f"{command}: there is no use for {extra}; `{command} --help` shows what can be given.")
+        sys.exit(printable(f"{command}: there is no use for {extra}; `{command} --help` shows what can be given."))
     except (CycloptsError, DiffplanError) as error:
-        sys.exit(f"{command}: {' '.join(str(error).splitlines())}")
+        sys.exit(printable(f"{command}: {' '.join(str(error).splitlines())}"))
     except (PermissionError, NotADirectoryError, FileExistsError) as error:
-        sys.exit(f"{command}: cannot write to {error.filename}: {error.strerror}; choose another place.")
+        sys.exit(printable(f"{command}: cannot write to {error.filename}: {error.strerror}; choose another place."))
     except BrokenPipeError:
         # The reader, such as `head`, has closed the pipe. Python would report it again when it flushes the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

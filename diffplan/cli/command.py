@@ -28,6 +28,7 @@ from diffplan.run import stop_signal
 from diffplan.sweep.cell import Cell, remove_failure_note, write_failure_note
 from diffplan.sweep.resuming_sweeper import SweepSettings, register_plugins, with_sweep_settings
 from diffplan.sweep.sweep_file import MULTIRUN_FLAGS, expand_sweep
+from diffplan.terminal import printable
 
 if TYPE_CHECKING:
     from diffplan.tracking.base import AbstractRunLogger
@@ -78,7 +79,7 @@ def run_command(
     except _MISTAKES as error:
         if wants_traceback:
             raise
-        sys.exit(f"diffplan {verb}: {_sentence(error, verb)}")
+        sys.exit(printable(f"diffplan {verb}: {_sentence(error, verb)}"))
     except SystemExit as error:
         # The check of all settings before a run ends in this way.
         if wants_traceback and isinstance(error.__cause__, DiffplanError):
@@ -87,9 +88,8 @@ def run_command(
     except _UNUSABLE_FOLDER as error:
         if wants_traceback:
             raise
-        sys.exit(
-            f"diffplan {verb}: cannot write to {error.filename}: {error.strerror}; choose another paths.output_dir=..."
-        )
+        reason = f"cannot write to {error.filename}: {error.strerror}; choose another paths.output_dir=..."
+        sys.exit(printable(f"diffplan {verb}: {reason}"))
 
 
 def open_loggers(config: DictConfig, resolved: dict[str, Any]) -> "list[AbstractRunLogger]":
@@ -145,14 +145,14 @@ def _run_job(
     except LockedError as error:
         if wants_traceback or not is_only:
             raise
-        sys.exit(f"diffplan {verb}: {error}")
+        sys.exit(printable(f"diffplan {verb}: {error}"))
     except Exception as error:
         is_mistake = isinstance(error, _MISTAKES)
         first_line = (str(error).strip() or "no message").splitlines()[0]
         reason = _sentence(error, verb) if is_mistake else f"{type(error).__name__}: {first_line}"
         write_failure_note(run_dir, reason)
         if is_only and is_mistake and not wants_traceback:
-            sys.exit(f"diffplan {verb}: {reason}")
+            sys.exit(printable(f"diffplan {verb}: {reason}"))
         if is_only:
             raise
         if wants_traceback or not is_mistake:

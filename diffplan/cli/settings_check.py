@@ -11,6 +11,7 @@ from diffplan.config.settings import TRAIN
 from diffplan.config.stages import check_stages
 from diffplan.config.task import Task
 from diffplan.errors import DiffplanError
+from diffplan.terminal import printable
 
 
 class SettingsCheck(Callback):
@@ -25,7 +26,7 @@ class SettingsCheck(Callback):
         try:
             check_settings(config, config_name)
         except DiffplanError as error:
-            raise SystemExit(f"diffplan {config_name}: {error}") from error
+            raise SystemExit(printable(f"diffplan {config_name}: {error}")) from error
 
 
 def check_settings(config: DictConfig, command: str) -> None:

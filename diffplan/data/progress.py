@@ -7,7 +7,8 @@ from types import TracebackType
 from typing import Literal
 
 from rich import progress
-from rich.console import Console
+
+from diffplan.terminal import plain_console, printable
 
 logger = logging.getLogger(__name__)
 
@@ -28,11 +29,11 @@ class TaskProgress:
         self, activity: str, total: int | None, unit: Literal["rows", "bytes"] = "rows", visible: bool = True
     ) -> None:
         self.unit = unit
-        console = Console(stderr=True)
+        console = plain_console(stderr=True)
         self._has_lines = visible and not console.is_terminal
         bytes_columns = (progress.DownloadColumn(), progress.TransferSpeedColumn())
         self._bar = progress.Progress(
-            progress.TextColumn("{task.description}"),
+            progress.TextColumn("{task.description}", markup=False),
             progress.BarColumn(),
             *(bytes_columns if unit == "bytes" else (progress.MofNCompleteColumn(),)),
             progress.TimeRemainingColumn(),
@@ -40,7 +41,7 @@ class TaskProgress:
             transient=unit == "rows",
             disable=not (visible and console.is_terminal),
         )
-        self._task = self._bar.add_task(activity, total=total)
+        self._task = self._bar.add_task(printable(activity), total=total)
         self._first = 0
         self._began = self._reported = time.monotonic()
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from diffplan.report.ablation import paper_score
 from diffplan.report.run_record import RunRecord
+from diffplan.terminal import plain_console
 
 _KNOWN = {"single_task": "Single task", "multi2d": "Multi2D"}
 _SCORE = re.compile(r"eval/([^/]+)/normalized_score_mean")
@@ -151,7 +152,7 @@ def print_scores(
             "-" if paper is None else f"{paper[0]} ± {paper[1]}",
             *(_filled(form, numbers) for form in columns.values()),
         )
-    (console or Console()).print(table)
+    (console or plain_console()).print(table)
 
 
 def _filled(form: str, numbers: Mapping[str, float]) -> str:

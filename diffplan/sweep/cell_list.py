@@ -9,6 +9,7 @@ from rich.table import Table
 from diffplan.run.folder import RunDir
 from diffplan.run.result import Result
 from diffplan.sweep.cell import Cell, State, words_of_cells
+from diffplan.terminal import plain_console
 
 _WIDTH_OFF_TERMINAL = 160
 
@@ -20,7 +21,7 @@ def show_cells(cells: Sequence[Cell], console: Console | None = None) -> None:
         cells: The cells.
         console: Where to print; standard output by default.
     """
-    console = console or Console()
+    console = console or plain_console()
     if not console.is_terminal:
         console.width = max(console.width, _WIDTH_OFF_TERMINAL)
     shared, settings = words_of_cells(cells)
