@@ -79,6 +79,10 @@ class CheckpointError(DiffplanError):
     """A checkpoint that cannot be read, written or used."""
 
 
+class DivergenceError(DiffplanError):
+    """Training whose weights are no longer finite numbers."""
+
+
 class ResultError(DiffplanError):
     """A result that cannot be read, or results that cannot be compared."""
 

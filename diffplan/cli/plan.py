@@ -34,12 +34,11 @@ def plan(config: DictConfig) -> dict[str, float]:
     Raises:
         DiffplanError: anything a user can set right.
     """
-    from diffplan.report.run_page import write_run_page
     from diffplan.report.run_summary import print_scores
     from diffplan.run.checkpoint import read_checkpoint
     from diffplan.run.evaluation import evaluate
     from diffplan.run.folder import RunDir
-    from diffplan.tracking.evaluation_recorder import ResultRecorder, log_evaluation
+    from diffplan.tracking.evaluation_recorder import ResultRecorder, log_evaluation, renew_outputs
 
     path = checkpoint_file(config.checkpoint)
     checkpoint = read_checkpoint(path)
@@ -52,7 +51,7 @@ def plan(config: DictConfig) -> dict[str, float]:
         if result is not None and is_finished(config):
             logger.info("this evaluation is there already; resume=false repeats it")
             print_scores(result.metrics, task.paper_scores, result.data)
-            print(f"Open {run_dir.path / 'index.html'}")
+            print(f"Open {renew_outputs(run_dir.path)}")
             return result.metrics
         resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
         loggers = open_loggers(config, resolved)
@@ -71,7 +70,7 @@ def plan(config: DictConfig) -> dict[str, float]:
         result = recorder.record(evaluations, checkpoint["global_step"], final=True)
         for run_logger in loggers:
             run_logger.finalize("success")
-        write_run_page(run_dir.path)
+        recorder.finish()
     print_scores(result.metrics, task.paper_scores, result.data)
     for run_logger in loggers:
         print(run_logger.where_to_look())

@@ -12,7 +12,6 @@ from diffplan.config.stages import last_step
 
 if TYPE_CHECKING:
     from diffplan.run.folder import RunDir
-    from diffplan.tracking.base import AbstractRunLogger
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +36,7 @@ def train(config: DictConfig) -> dict[str, float]:
     from lightning.pytorch.utilities import rank_zero_only
 
     from diffplan.run.folder import RunDir
+    from diffplan.tracking.evaluation_recorder import renew_outputs
     from diffplan.training.stages import train_stages
 
     resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
@@ -48,7 +48,7 @@ def train(config: DictConfig) -> dict[str, float]:
             logger.info(
                 "this run is finished; for other settings of the planner, use diffplan plan checkpoint=%s", run_dir.path
             )
-            _show(run_dir, config, [])
+            _show(run_dir, config, [f"Open {renew_outputs(run_dir.path)}"])
             return result.metrics
         run_dir.check_resume(config.resume)
         seed_everything(config.seed, workers=True, verbose=False)
@@ -56,7 +56,7 @@ def train(config: DictConfig) -> dict[str, float]:
         loggers = open_loggers(config, resolved)
         trainer = train_stages(config, resolved, run_dir, datamodule, loggers)
         if trainer.is_global_zero:
-            _show(run_dir, config, loggers)
+            _show(run_dir, config, [run_logger.where_to_look() for run_logger in loggers])
         result = run_dir.result()
     return {} if result is None else result.metrics
 
@@ -85,16 +85,14 @@ def is_finished(config: DictConfig) -> bool:
     return all(wanted <= played.get(protocol, set()) for protocol in protocols)
 
 
-def _show(run_dir: "RunDir", config: DictConfig, loggers: list["AbstractRunLogger"]) -> None:
+def _show(run_dir: "RunDir", config: DictConfig, places: list[str]) -> None:
     """Prints the scores, and where pages and logs are."""
-    from diffplan.report.run_page import write_run_page
     from diffplan.report.run_summary import print_scores
 
     result = run_dir.result()
     if result is not None and result.metrics:
         print_scores(result.metrics, config.task.paper_scores, result.data)
-    page = write_run_page(run_dir.path)
-    for place in [run_logger.where_to_look() for run_logger in loggers] or [f"Open {page}"]:
+    for place in places:
         print(place)
 
 

@@ -5,6 +5,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,11 @@ class JsonLines:
                 if file.read(1) != b"\n":
                     line = b"\n" + line
             file.write(line)
+
+    def sync(self) -> None:
+        """Waits until every line is on the disk."""
+        with suppress(FileNotFoundError), self.path.open("rb") as file:
+            os.fsync(file.fileno())
 
     def read(self) -> list[dict[str, Any]]:
         """Returns every whole object in the order of writing; an absent file has none."""

@@ -7,7 +7,7 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from diffplan.errors import ConfigError, LockedError, ResultError
-from diffplan.files import write_atomically
+from diffplan.files import LOCK, sweep_partials, write_atomically
 from diffplan.run.result import Result
 from diffplan.run.slurm_job import SlurmJob
 
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class RunDir:
-    """A run's folder. One process at a time works in it.
+    """A run's folder. One process at a time works in it, and first removes what a killed one left half-written.
 
     Args:
         path: The folder; ``with`` makes it if it does not exist.
@@ -32,7 +32,7 @@ class RunDir:
     def __init__(self, path: Path, locks: bool = True) -> None:
         self.path = path
         self.locks = locks
-        self._lock = FileLock(path / ".lock")
+        self._lock = FileLock(path / LOCK)
 
     def __enter__(self) -> "RunDir":
         self.path.mkdir(parents=True, exist_ok=True)
@@ -43,6 +43,8 @@ class RunDir:
             raise LockedError(
                 f"another process is working in {self.path}; wait for it, or start under another name=..."
             ) from error
+        if self.locks:
+            sweep_partials(self.path)
         return self
 
     def __exit__(
@@ -92,3 +94,8 @@ class RunDir:
         """Writes a result atomically: the final one as ``results.json``, others into the folder ``evaluation``."""
         name = self.results_path if result.final else self.path / "evaluation" / f"results-step{result.step}.json"
         write_atomically(name, result.to_json().encode(), durable=True)
+
+
+def previous_checkpoint(newest: Path) -> Path:
+    """Returns the place of the checkpoint that was the newest one before: ``last.previous.ckpt`` for ``last.ckpt``."""
+    return newest.with_suffix(".previous.ckpt")

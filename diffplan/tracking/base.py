@@ -127,6 +127,9 @@ class AbstractRunLogger(ABC):
     def save(self) -> None:  # noqa: B027
         """Is called from time to time; a logger that keeps something back may write it now."""
 
+    def sync(self) -> None:  # noqa: B027
+        """Waits until all numbers are on the disk; a checkpoint that follows relies on it."""
+
     @abstractmethod
     def finalize(self, status: str) -> None:
         """Ends the run.

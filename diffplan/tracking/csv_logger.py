@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from diffplan.files import write_atomically
+from diffplan.files import new_file, write_atomically
 from diffplan.report.run_record import (
     CONFIG_FILE,
     EVENTS_FILE,
@@ -73,10 +73,8 @@ class CsvLogger(AbstractRunLogger):
     def log_media(self, key: str, path: Path, step: int) -> None:
         target = self._file_path(MEDIA_DIR, key, step, media_suffix(key, path))
         if path.resolve() != target.resolve():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_name(f".{target.name}")
-            shutil.copyfile(path, partial)
-            partial.replace(target)
+            with path.open("rb") as source, new_file(target) as file:
+                shutil.copyfileobj(source, file)
         self._note_file(key, target, step)
 
     @first_process_only
@@ -95,6 +93,10 @@ class CsvLogger(AbstractRunLogger):
         """Rewrites ``metrics.csv`` when the last time was a while ago; the record itself is always up to date."""
         if time.monotonic() - self._table_time > _SECONDS_BETWEEN_TABLES:
             self._write_table()
+
+    @first_process_only
+    def sync(self) -> None:
+        self._metrics.sync()
 
     @first_process_only
     def finalize(self, status: str) -> None:
@@ -127,10 +129,20 @@ class CsvLogger(AbstractRunLogger):
 
     def _write_table(self) -> None:
         self._table_time = time.monotonic()
-        rows = merge_metrics(self._metrics.read())
-        keys = sorted({key for row in rows.values() for key in row})
-        lines = [[step, *[rows[step].get(key, "") for key in keys]] for step in sorted(rows)]
-        write_atomically(self.run_dir / "metrics.csv", _csv_bytes([["step", *keys], *lines]))
+        write_metrics_table(self.run_dir)
+
+
+def write_metrics_table(run_dir: Path) -> None:
+    """Writes ``metrics.csv`` from the record of log calls, a row a step; a run without a record gets none.
+
+    Args:
+        run_dir: Folder of a run.
+    """
+    rows = merge_metrics(JsonLines(run_dir / METRICS_FILE).read())
+    keys = sorted({key for row in rows.values() for key in row})
+    lines = [[step, *[rows[step].get(key, "") for key in keys]] for step in sorted(rows)]
+    if rows:
+        write_atomically(run_dir / "metrics.csv", _csv_bytes([["step", *keys], *lines]))
 
 
 def _csv_bytes(table: Sequence[Sequence[Any]]) -> bytes:

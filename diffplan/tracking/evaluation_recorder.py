@@ -22,6 +22,7 @@ from diffplan.run.evaluation import Evaluation
 from diffplan.run.folder import RunDir
 from diffplan.run.result import FileIdentity, Result
 from diffplan.tracking.base import AbstractRunLogger
+from diffplan.tracking.csv_logger import write_metrics_table
 
 _SLOW_MOTION_FPS, _SLOWEST_FPS, _FASTEST_FPS = 4.0, 10.0, 25.0
 _SHORTEST_SECONDS = 2.0
@@ -104,9 +105,30 @@ def _frames_per_second(step_seconds: float | None, frame_interval: int, num_fram
     return min(rate, max(num_frames / _SHORTEST_SECONDS, _SLOW_MOTION_FPS))
 
 
+def renew_outputs(folder: Path) -> Path:
+    """Writes the metrics table and the page of a finished run anew, in case either was damaged.
+
+    Args:
+        folder: The run's folder. One that cannot be written is left as it is, with a warning.
+
+    Returns:
+        The page.
+    """
+    from diffplan.report.run_page import write_run_page
+
+    try:
+        write_metrics_table(folder)
+        return write_run_page(folder)
+    except OSError as error:
+        logger.warning("the page of %s is not renewed: %s", folder, error.strerror or error)
+        return folder / "index.html"
+
+
 @dataclass(frozen=True)
 class ResultRecorder:
-    """Writes the result of every evaluation of a run into its folder, and hands it to its loggers.
+    """Hands the result of every evaluation of a run to its loggers, and writes it into the run's folder.
+
+    A run whose final result is in its folder counts as finished, so that result is written last, by ``finish``.
 
     Attributes:
         run_dir: The run's folder.
@@ -118,6 +140,7 @@ class ResultRecorder:
         loggers: The run's.
         trained: Resolved config of the denoiser's training, where another command did it.
         costs: Functions that return what training has cost so far, by stage.
+        final: The final result that has not been written yet, if there is one.
     """
 
     run_dir: RunDir
@@ -129,9 +152,10 @@ class ResultRecorder:
     loggers: Sequence[AbstractRunLogger]
     trained: dict[str, Any] | None = None
     costs: dict[str, Callable[[], Mapping[str, float]]] = field(default_factory=dict)
+    final: list[Result] = field(default_factory=list)
 
     def record(self, evaluations: Mapping[str, Evaluation], step: int, final: bool) -> Result:
-        """Records one evaluation.
+        """Records one evaluation; the loggers end after the final one, and then ``finish`` writes it.
 
         Args:
             evaluations: By protocol.
@@ -155,11 +179,24 @@ class ResultRecorder:
             critic=self._identity(critic),
             wandb=next((place for logger in self.loggers if (place := logger.wandb_identity())), None),
         )
-        self.run_dir.write(result)
-        if final:
-            for run_logger in self.loggers:
-                run_logger.log_result(result)
+        if not final:
+            self.run_dir.write(result)
+            return result
+        self.final.append(result)
+        for run_logger in self.loggers:
+            run_logger.log_result(result)
         return result
+
+    def finish(self) -> None:
+        """Writes the run's page and then its final result, when the loggers have ended."""
+        # Charts take longer to load than a mistyped setting should take to be reported.
+        from diffplan.report.run_page import write_run_page
+
+        try:
+            write_run_page(self.run_dir.path)
+        finally:
+            for result in self.final:
+                self.run_dir.write(result)
 
     def _identity(self, path: Path | None) -> FileIdentity | None:
         """Returns place and hash of a checkpoint; a place in the run's folder is relative to it."""

@@ -235,6 +235,8 @@ class Stage:
 class StageLogger(Logger):
     """Gives a trainer a logger of the run, so that finishing the critic stage does not close the run.
 
+    It takes each number of a step once: Lightning writes the row of a step that is saved a second time.
+
     Args:
         run_logger: The run's logger.
         is_last: Whether the run ends with this stage.
@@ -244,6 +246,7 @@ class StageLogger(Logger):
         super().__init__()
         self.run_logger = run_logger
         self._is_last = is_last
+        self._row: tuple[int, dict[str, float]] = (-1, {})
 
     @property
     def name(self) -> str:
@@ -254,7 +257,12 @@ class StageLogger(Logger):
         return ""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        self.run_logger.log_metrics(metrics, int(step or 0))
+        step = int(step or 0)
+        written = self._row[1] if self._row[0] == step else {}
+        new = {key: value for key, value in metrics.items() if written.get(key) != value}
+        self._row = (step, {**written, **metrics})
+        if new:
+            self.run_logger.log_metrics(new, step)
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         self.run_logger.log_hyperparams(vars(params) if isinstance(params, Namespace) else params)

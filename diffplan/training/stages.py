@@ -53,7 +53,7 @@ def train_stages(
     datamodule: TrajectoryDataModule,
     loggers: list[AbstractRunLogger],
 ) -> Trainer:
-    """Trains the critic, then the denoiser, which is evaluated with the critic; writes the result.
+    """Trains the critic, then the denoiser, which is evaluated with the critic; writes the result last of all.
 
     Args:
         config: Composed from ``conf/train.yaml``.
@@ -76,7 +76,7 @@ def train_stages(
         module = instantiate(config.critic.module)(new_critic(config, datamodule))
         trainer = run_stage(module, stage, datamodule, config, lent, config.critic.max_steps)
         if is_last:
-            _finish_without_evaluation(recorder, trainer)
+            _finish(recorder, trainer)
             return trainer
     elif config.critic.path is not None and getattr(rank_zero_only, "rank", 0) == 0:
         adopt_critic(checkpoint_file(config.critic.path, "critic"), critic_path)
@@ -84,7 +84,7 @@ def train_stages(
     module = instantiate(config.module)(new_model(config, datamodule))
     lent = [StageLogger(run_logger) for run_logger in loggers]
     trainer = run_stage(module, stage, datamodule, config, lent, config.trainer.max_steps)
-    _finish_without_evaluation(recorder, trainer)
+    _finish(recorder, trainer)
     return trainer
 
 
@@ -186,8 +186,11 @@ def _is_useful(record: logging.LogRecord) -> bool:
     return not any(useless in text for useless in _USELESS_MESSAGES)
 
 
-def _finish_without_evaluation(recorder: ResultRecorder, trainer: Trainer) -> None:
-    """Marks a run as finished in which nothing planned; its loggers have ended already."""
+def _finish(recorder: ResultRecorder, trainer: Trainer) -> None:
+    """Marks a run as finished, also one in which nothing planned; its loggers have ended already."""
+    if not trainer.is_global_zero:
+        return
     written = recorder.run_dir.result()
-    if trainer.is_global_zero and (written is None or written.step != trainer.global_step):
+    if not recorder.final and (written is None or written.step != trainer.global_step):
         replace(recorder, loggers=[]).record({}, trainer.global_step, final=True)
+    recorder.finish()

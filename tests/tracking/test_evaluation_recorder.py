@@ -3,6 +3,7 @@
 import pytest
 
 from diffplan.run.result import FileIdentity, Result
+from diffplan.tracking.evaluation_recorder import renew_outputs
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +60,18 @@ def test_evaluations_on_the_way_leave_results_of_their_own(run):
     assert (between.step, between.final) == (10, False)
     assert len(between.protocols["multi2d"].seeds) == 1
     assert not (run / "evaluation" / "results-step20.json").exists()
+
+
+def test_a_finished_run_is_marked_as_finished_after_everything_else(run):
+    result = (run / "results.json").stat().st_mtime_ns
+    for name in ("metrics.csv", "events.jsonl", "files.jsonl", "index.html"):
+        assert (run / name).stat().st_mtime_ns <= result, name
+
+
+def test_a_finished_run_gets_its_table_and_page_anew_when_its_command_is_typed_again(run):
+    whole = (run / "metrics.csv").read_bytes()
+    (run / "metrics.csv").write_bytes(whole[:40])
+    (run / "index.html").unlink()
+    renew_outputs(run)
+    assert (run / "metrics.csv").read_bytes() == whole
+    assert (run / "index.html").is_file()

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from diffplan.errors import ConfigError
-from diffplan.files import write_atomically
+from diffplan.files import new_file, write_atomically
 
 _GAP, _WHITE, _COLOURS = 4, 255, 128
 
@@ -27,19 +27,11 @@ def write_figure(figure: Figure, path: Path) -> None:
 
 
 def write_video(frames: UInt8[np.ndarray, "frame height width 3"], path: Path, fps: float | int) -> None:
-    """Writes what ``video_bytes`` returns, in one piece.
-
-    Raises:
-        ConfigError: there is no picture, or the rate is not positive.
-    """
-    write_atomically(path, video_bytes(frames, fps))
-
-
-def video_bytes(frames: UInt8[np.ndarray, "frame height width 3"], fps: float | int) -> bytes:
-    """Encodes an mp4 file (H.264, yuv420p).
+    """Writes an mp4 file (H.264, yuv420p), in one piece.
 
     Args:
         frames: RGB pictures; odd sides are padded by one row or column, which the format asks for.
+        path: File to write.
         fps: Pictures per second.
 
     Raises:
@@ -51,9 +43,15 @@ def video_bytes(frames: UInt8[np.ndarray, "frame height width 3"], fps: float | 
         raise ConfigError(f"A video's frame rate must be above 0, got {fps}.")
     height, width = frames.shape[1:3]
     frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    with new_file(path) as file:
+        _encode(frames, file.name, fps)
+
+
+def video_bytes(frames: UInt8[np.ndarray, "frame height width 3"], fps: float | int) -> bytes:
+    """Returns the content of the file that ``write_video`` writes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "video.mp4"
-        _encode(frames, str(path), fps)
+        write_video(frames, path, fps)
         return path.read_bytes()
 
 
@@ -128,7 +126,7 @@ def _encode(frames: UInt8[np.ndarray, "frame height width 3"], path: str, fps: f
         macro_block_size=2,
         # Pictures of a maze are flat; 23 is libx264's own default and shows no artefacts here. The index goes to the
         # front, so a browser can start before the whole file is there.
-        output_params=["-crf", "23", "-preset", "veryfast", "-movflags", "+faststart", "-threads", "1"],
+        output_params=["-crf", "23", "-preset", "veryfast", "-movflags", "+faststart", "-threads", "1", "-f", "mp4"],
         ffmpeg_log_level="error",
     )
     writer.send(None)

@@ -60,9 +60,9 @@ class SpeedMonitor(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Measures the steps since the last measurement."""
+        """Measures the steps since the last measurement, which after an interruption are fewer than usual."""
         steps = trainer.global_step - self._step
-        if steps < self.every_n_steps:
+        if steps == 0 or trainer.global_step % self.every_n_steps:
             return
         stage = getattr(pl_module, "stage", "train")
         pl_module.log(f"{stage}/steps_per_second", steps / (time.perf_counter() - self._wall), prog_bar=True)

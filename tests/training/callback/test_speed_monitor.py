@@ -6,6 +6,7 @@ from lightning import Callback
 
 from diffplan.tracking.csv_logger import CsvLogger
 from diffplan.training.callback import monitors as speed_monitor
+from diffplan.training.callback.checkpoint_callback import CheckpointCallback
 from diffplan.training.callback.monitors import SpeedMonitor
 
 
@@ -58,3 +59,10 @@ def test_what_training_cost_adds_up_over_a_stop(fit, clock, tmp_path):
     clock.batches = 0
     fit(clock, after, max_steps=2)
     assert after.state_dict() == pytest.approx({"seconds": 3.0, "cpu_seconds": 0.3})
+
+
+def test_a_run_resumed_between_two_rows_logs_its_speed_in_all_that_follow(fit, clock, tmp_path):
+    fit(clock, SpeedMonitor(2), CheckpointCallback(str(tmp_path), 100), max_steps=3)
+    resumed = {"max_steps": 6, "loggers": [CsvLogger(tmp_path)], "checkpoint": tmp_path / "last.ckpt"}
+    fit(clock, SpeedMonitor(2), **resumed)
+    assert [row["step"] for row in rows(tmp_path)] == [3, 5]
