@@ -40,20 +40,25 @@ def check_settings(config: DictConfig, command: str) -> None:
         DiffplanError: a setting is wrong.
     """
     # `--help` does not wait for the type checker.
-    from diffplan.config.validation import check_config, check_horizon
+    from diffplan.config.memory import check_planning_memory
+    from diffplan.config.validation import check_config, check_guide, check_horizon
 
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    trained: Any = None
     if command != TRAIN:
         check_config(config, command, needs_checkpoint=True)
         trained = checkpoint_settings(checkpoint_file(config.checkpoint))
         if trained is None:
             return
-        from diffplan.cli.plan import take_from_checkpoint
+        from diffplan.cli.plan import critic_file, take_from_checkpoint
 
         take_from_checkpoint(config, OmegaConf.create(trained))
         check_horizon(config.planner.get("horizon"), trained.get("backbone"))
+        check_guide(config, critic_file(config.critic.path, checkpoint_file(config.checkpoint)) is not None)
     check_config(config, command)
+    plain: Any = OmegaConf.to_container(config, resolve=True)
     if command == TRAIN:
         check_stages(config)
-    task: Any = OmegaConf.to_container(config.task, resolve=True)
-    Task(**{key: value for key, value in task.items() if key != "_target_"})
+    else:
+        check_planning_memory(plain, trained)
+    Task(**{key: value for key, value in plain["task"].items() if key != "_target_"})

@@ -3,6 +3,7 @@
 A *setting* is a key of the config that ``diffplan-train``, ``diffplan-plan`` or ``diffplan-schedulers`` composes. The
 folder names of runs and evaluations, the ablation label, the comparison of results, the checks of a command line and
 what an evaluation takes from its checkpoint all follow from the tables below. A new group or key needs one row here.
+What values a setting may have beside its type says ``diffplan.config.ranges``.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from diffplan.config.parts import with_first_names, with_whole_modules
+from diffplan.config.ranges import Protocol
 
 
 class Meaning(Enum):
@@ -48,14 +50,12 @@ class Setting:
         meaning: What it changes; None for a group whose keys each have a row of their own.
         commands: The commands that have it.
         from_checkpoint: Whether an evaluation takes it from the checkpoint where the command line does not give it.
-        at_least: The least value of a number; None does not limit it.
     """
 
     type: Any
     meaning: Meaning | None
     commands: Sequence[str] = _ALL
     from_checkpoint: bool = False
-    at_least: int | None = None
 
     @property
     def is_group(self) -> bool:
@@ -88,9 +88,9 @@ SETTINGS = {
     "stages": Setting(list[str], Meaning.SCOPE, [TRAIN]),
     "denoiser": Setting(str | None, Meaning.SCOPE, [TRAIN]),
     "env_id": Setting(str | None, Meaning.SCOPE, _PLANNING),
-    "num_episodes": Setting(int, Meaning.EVALUATION, _PLANNING, at_least=1),
+    "num_episodes": Setting(int, Meaning.EVALUATION, _PLANNING),
     "first_seed": Setting(int, Meaning.EVALUATION, _PLANNING),
-    "protocols": Setting(list[str], Meaning.EVALUATION, _PLANNING),
+    "protocols": Setting(list[Protocol], Meaning.EVALUATION, _PLANNING),
     "num_videos": Setting(int, Meaning.EVALUATION, _PLANNING),
     "device": Setting(str | None, Meaning.EVALUATION, _PLANNING),
     "schedulers": Setting(list[str], Meaning.EVALUATION, [SCHEDULERS]),
@@ -201,7 +201,7 @@ def run_identity(config: DictConfig) -> dict[str, Any]:
     Args:
         config: Composed from ``conf/train.yaml``.
     """
-    identity = {key: config.trainer[key] for key in TRAINER_SETTINGS if _trains(key)}
+    identity = {key: _plain(config.trainer[key]) for key in TRAINER_SETTINGS if _trains(key)}
     hashed = ("seed", "module", "datamodule", "loss", "critic", "stages", "denoiser")
     # Module and datamodule hold the groups that they are built from.
     written_into_modules = ("backbone", "scheduler", "conditioning", "normalizer")

@@ -10,13 +10,12 @@ import functools
 import importlib
 import importlib.util
 import inspect
+import pkgutil
 import sys
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from hydra.utils import get_object
 
 _BASES_WITHOUT_SETTINGS = ("ABC", "Protocol", "object", "nn.Module")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -213,8 +212,8 @@ class _Names(dict[str, Any]):
     def __missing__(self, name: str) -> Any:
         origin = self.file.origin(name)
         if origin is not None and origin.split(".")[0] in sys.stdlib_module_names:
-            return get_object(origin)
-        if origin is not None and "." not in origin:
+            return pkgutil.resolve_name(origin)
+        if origin is not None and ("." not in origin or _file(origin) is not None):
             return _no_yaml(name)
         found = _find_name(self.file, name)
         if found is None:
@@ -241,7 +240,7 @@ def _hint(file: _File, annotation: ast.expr | None) -> Any:
 
 
 def _imported(target: str) -> Signature:
-    made = get_object(target)
+    made: Any = pkgutil.resolve_name(target)
     parameters = inspect.signature(made).parameters
     try:
         hints = typing.get_type_hints(made.__init__ if inspect.isclass(made) else made)

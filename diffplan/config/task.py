@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from diffplan.config.ranges import Protocol
 from diffplan.errors import ConfigError, HorizonError
 
 
@@ -49,7 +50,7 @@ class Task:
     clip_denoised: bool
     train_steps: int
     paper_scores: Mapping[str, Sequence[float]] | None = field(hash=False)
-    protocols: Sequence[str] = ("single_task",)
+    protocols: Sequence[Protocol] = ("single_task",)
     attention: bool = False
     guide_scale: float | None = None
     t_stopgrad: int | None = None
@@ -94,4 +95,35 @@ def check_halvings(horizon: int, num_halvings: int) -> None:
         raise HorizonError(
             f"horizon={horizon} does not fit a U-Net of {num_halvings + 1} levels: "
             f"it must be a multiple of {unit}, for instance {below} or {below + unit}."
+        )
+
+
+def check_widths(dim: int, dim_multipliers: Sequence[int]) -> None:
+    """Refuses widths that the denoiser's U-Net does not allow.
+
+    Args:
+        dim: Base width.
+        dim_multipliers: Width of each level in units of ``dim``.
+
+    Raises:
+        ConfigError: the groups of its normalisation do not divide ``dim``, or the head cannot read the first level.
+    """
+    if dim < 8 or dim % 8:
+        raise ConfigError(f"backbone.dim must be a multiple of 8 (the groups of its normalisation), got {dim}.")
+    if not dim_multipliers or dim_multipliers[0] != 1:
+        raise ConfigError(f"backbone.dim_multipliers must begin with 1, got {list(dim_multipliers)}.")
+
+
+def check_value_widths(dim: int, dim_multipliers: Sequence[int]) -> None:
+    """Refuses widths that the critic's network does not allow; the arguments are those of ``check_widths``.
+
+    Raises:
+        ConfigError: the groups of its normalisation do not divide a width.
+    """
+    if dim < 8 or dim % 8:
+        raise ConfigError(f"critic.backbone.dim must be a multiple of 8 (groups of its normalisation), got {dim}.")
+    if not dim_multipliers or dim * dim_multipliers[-1] % 64:
+        raise ConfigError(
+            f"critic.backbone's last width, dim * dim_multipliers[-1], must be a multiple of 64, got "
+            f"{dim * dim_multipliers[-1] if dim_multipliers else 'none'}."
         )

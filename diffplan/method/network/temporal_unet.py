@@ -5,8 +5,7 @@ import torch
 from einops import rearrange
 from torch import nn
 
-from diffplan.config.task import check_halvings
-from diffplan.errors import ConfigError
+from diffplan.config.task import check_halvings, check_widths
 from diffplan.method.network.base import AbstractBackbone
 from diffplan.method.network.blocks import ConvolutionBlock, ResidualTemporalBlock, TemporalAttention, TimeEmbedding
 from diffplan.method.shapes import Embedding, Features, Timesteps, Trajectories
@@ -40,10 +39,7 @@ class TemporalUnet(AbstractBackbone):
         kernel_size: int = 5,
     ) -> None:
         super().__init__()
-        if dim < 8 or dim % 8:
-            raise ConfigError(f"backbone.dim must be a multiple of 8 (the groups of its normalisation), got {dim}.")
-        if not dim_multipliers or dim_multipliers[0] != 1:
-            raise ConfigError(f"backbone.dim_multipliers must begin with 1, got {list(dim_multipliers)}.")
+        check_widths(dim, dim_multipliers)
         self.transition_dim = transition_dim
         widths = [transition_dim, *(dim * multiplier for multiplier in dim_multipliers)]
         levels = list(pairwise(widths))

@@ -6,6 +6,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from diffplan.config.task import check_value_widths
 from diffplan.errors import ConfigError, HorizonError
 from diffplan.method.network.blocks import ResidualTemporalBlock, TimeEmbedding
 from diffplan.method.shapes import Timesteps, Trajectories
@@ -39,13 +40,8 @@ class ValueUnet(nn.Module):
         kernel_size: int = 5,
     ) -> None:
         super().__init__()
-        if dim < 8 or dim % 8:
-            raise ConfigError(f"critic.backbone.dim must be a multiple of 8 (groups of its normalisation), got {dim}.")
+        check_value_widths(dim, dim_multipliers)
         widths = [transition_dim, *(dim * multiplier for multiplier in dim_multipliers)]
-        if not dim_multipliers or widths[-1] % 64:
-            raise ConfigError(
-                f"critic.backbone's last width, dim * dim_multipliers[-1], must be a multiple of 64, got {widths[-1]}."
-            )
         if horizon < 1:
             raise ConfigError(f"critic.backbone.horizon must be at least 1, got {horizon}.")
         self.transition_dim = transition_dim
