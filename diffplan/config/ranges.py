@@ -73,7 +73,7 @@ RANGES = {
     "num_nodes": Range(1, 1024), "accumulate_grad_batches": _COUNT, "gradient_clip_val": _NOT_NEGATIVE,
     "log_every_n_steps": _COUNT, "every_n_steps": _COUNT, "rollout.every_n_steps": _COUNT_OR_ZERO,
     "keep_every_n_steps": _COUNT,
-    "lr": _NOT_NEGATIVE, "betas": Range(0, 1 - 2**-53), "eps": _NOT_NEGATIVE, "weight_decay": _NOT_NEGATIVE,
+    "lr": _NOT_NEGATIVE, "betas": Range(0, 0.9999999), "eps": _NOT_NEGATIVE, "weight_decay": _NOT_NEGATIVE,
     "factor": _SHARE, "num_warmup_steps": _COUNT_OR_ZERO, "num_training_steps": _COUNT,
     "decay": _SHARE, "update_every": _COUNT, "start_step": _COUNT_OR_ZERO,
     "connect_timeout_seconds": Range(0, 10**6, is_open=True), "finish_timeout_seconds": Range(0, 10**6, is_open=True),

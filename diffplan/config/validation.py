@@ -178,7 +178,9 @@ def _check_call(node: Mapping[str, Any], path: str) -> None:
 def _check_value(value: Any, hint: Any, path: str, is_ours: bool = True) -> None:
     """Checks type and range. What the names of a class of the user's mean is the user's matter."""
     # YAML writes whole floats as ints and knows no tuples.
-    candidates = (value, tuple(value) if isinstance(value, list) else value, _as_float(value))
+    candidates = [value, _as_float(value)]
+    if isinstance(value, list):
+        candidates += [tuple(value), [_as_float(item) for item in value], tuple(map(_as_float, value))]
     builds = isinstance(value, dict) and not _is_plain(hint) and ("_target_" in value or not is_ours)
     if not builds and hint is not Any and not any(is_bearable(candidate, hint) for candidate in candidates):
         wanted = getattr(hint, "__name__", None) if not typing.get_args(hint) else str(hint).replace("typing.", "")
