@@ -34,6 +34,7 @@ def plan(config: DictConfig) -> dict[str, float]:
     Raises:
         DiffplanError: anything a user can set right.
     """
+    from diffplan.data.progress import TaskProgress
     from diffplan.report.run_summary import print_scores
     from diffplan.run.checkpoint import read_checkpoint
     from diffplan.run.evaluation import evaluate
@@ -58,9 +59,17 @@ def plan(config: DictConfig) -> dict[str, float]:
         evaluations = {}
         seeds = range(config.first_seed, config.first_seed + config.num_episodes)
         for protocol in config.protocols:
-            evaluation = evaluate(
-                task.env_id, planner, seeds, protocol, task.reference_min, task.reference_max, config.num_videos
-            )
+            with TaskProgress(f"Playing {protocol}", task.max_episode_steps, "steps") as progress:
+                evaluation = evaluate(
+                    task.env_id,
+                    planner,
+                    seeds,
+                    protocol,
+                    task.reference_min,
+                    task.reference_max,
+                    config.num_videos,
+                    on_step=lambda: progress.advance(1),
+                )
             log_evaluation(evaluation, loggers, run_dir.path / "evaluation", checkpoint["global_step"])
             evaluations[protocol] = evaluation
         origin = checkpoint["diffplan"]

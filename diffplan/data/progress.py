@@ -26,7 +26,7 @@ class TaskProgress:
     """
 
     def __init__(
-        self, activity: str, total: int | None, unit: Literal["rows", "bytes"] = "rows", visible: bool = True
+        self, activity: str, total: int | None, unit: Literal["rows", "bytes", "steps"] = "rows", visible: bool = True
     ) -> None:
         self.unit = unit
         console = plain_console(stderr=True)
@@ -38,7 +38,7 @@ class TaskProgress:
             *(bytes_columns if unit == "bytes" else (progress.MofNCompleteColumn(),)),
             progress.TimeRemainingColumn(),
             console=console,
-            transient=unit == "rows",
+            transient=unit != "bytes",
             disable=not (visible and console.is_terminal),
         )
         self._task = self._bar.add_task(printable(activity), total=total)

@@ -192,6 +192,7 @@ def rollout(
     max_steps: int | None = None,
     render: Sequence[int] = (),
     should_stop: Callable[[], bool] | None = None,
+    on_step: Callable[[], None] | None = None,
 ) -> Rollout:
     """Plays one episode per seed, all environments side by side.
 
@@ -206,6 +207,7 @@ def rollout(
         render: Indices of the environments to take pictures of, at most about 150 pictures each. If pictures cannot be
             taken, a warning says why and the episodes are played without.
         should_stop: Asked before every step; True ends the loop with what has been played.
+        on_step: Called after every step of all environments.
 
     Raises:
         EnvironmentIdError: no environment has this id.
@@ -232,6 +234,8 @@ def rollout(
                 actions = planner.act(episodes.present.copy(), episodes.active.copy())
             record.note(step, episodes.active)
             episodes.advance(step, actions)
+            if on_step is not None:
+                on_step()
         return _rollout(env_id, protocol, episodes, record)
     finally:
         for env in envs:

@@ -149,6 +149,7 @@ def evaluate(
     reference_max: float,
     num_videos: int = 0,
     should_stop: Callable[[], bool] | None = None,
+    on_step: Callable[[], None] | None = None,
 ) -> Evaluation:
     """Plays one episode a seed and scores it against D4RL's references.
 
@@ -161,6 +162,7 @@ def evaluate(
         reference_max: Return that scores 100.
         num_videos: How many of the first episodes are filmed.
         should_stop: Called between steps; if it returns True, playing ends with the episodes as they are.
+        on_step: Called after every step of all episodes.
     """
     episodes = rollout(
         env_id,
@@ -169,6 +171,7 @@ def evaluate(
         protocol=protocol,  # type: ignore[arg-type]
         render=range(min(num_videos, len(seeds))),
         should_stop=should_stop,
+        on_step=on_step,
     )
     scores = normalized_score(episodes.returns, reference_min, reference_max)
     latched_scores = None

@@ -136,6 +136,12 @@ def test_a_loop_stopped_at_once_has_no_steps(countdown, planner):
     assert played.plans is None
 
 
+def test_every_step_of_all_environments_is_reported_once(countdown, planner):
+    steps = []
+    played = rollout(countdown, planner, [2, 9], on_step=lambda: steps.append(len(steps)))
+    assert len(steps) == played.lengths.max()
+
+
 def test_success_without_a_flag_is_a_reward(planner):
     class TargetEnv(CountdownEnv):
         def reset(self, *, seed=None, options=None):
