@@ -1,15 +1,18 @@
 """Writes a file so that a reader sees the old content or the new one, never half of it, and locks files."""
 
+import errno
 import logging
 import os
+import resource
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from diffplan.errors import DataError, LockedError
+from diffplan.errors import ConfigError, DataError, DataNotFoundError, LockedError
 
 # The ending of files that are being written. They lie hidden beside the file whose name they will take.
 PARTIAL = ".partial"
@@ -114,10 +117,7 @@ def write_file(path: Path, content: bytes) -> None:
     try:
         write_atomically(path, content, durable=True)
     except OSError as error:
-        raise DataError(
-            f"{path} cannot be written: {error.strerror or error}; free some space or set another data folder, then "
-            "rerun the same command to resume."
-        ) from error
+        raise DataError(cannot_write(path, error, "set another data folder")) from error
 
 
 @contextmanager
@@ -146,3 +146,95 @@ def exclusive(path: Path, activity: str, wait: bool = True) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def cannot_write(path: Path, error: OSError, elsewhere: str) -> str:
+    """Says in one sentence why a file cannot be written, and what helps against this reason.
+
+    Args:
+        path: The file.
+        error: What the operating system said.
+        elsewhere: How to name another place, for instance ``set another data folder``.
+    """
+    remedies = {
+        errno.ENOSPC: f"free some space or {elsewhere}",
+        errno.EDQUOT: f"free some of your quota or {elsewhere}",
+        errno.ENAMETOOLONG: f"{elsewhere} with a shorter name",
+    }
+    remedy = remedies.get(error.errno or 0, elsewhere)
+    return f"{path} cannot be written: {error.strerror or error}; {remedy}, then rerun the same command to resume."
+
+
+def user_path(text: str | Path) -> Path:
+    """Makes a path of what a user wrote; ``~`` is the home folder.
+
+    Raises:
+        ConfigError: It names the home folder of an unknown user, or holds a character that no path may hold.
+    """
+    if "\0" in str(text):
+        raise ConfigError(f"'{text}' is no path: it holds a null character.")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"'{text}' names the home folder of a user that this machine does not know.") from error
+
+
+def status_of(path: Path) -> os.stat_result | None:
+    """Returns the status of a file or folder; None if there certainly is none.
+
+    Raises:
+        DataError: The system does not tell, because a folder on the way may not be read or the name is too long.
+    """
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        remedies = {errno.ENAMETOOLONG: "give a shorter name", errno.ELOOP: "its links lead in a circle"}
+        remedy = remedies.get(error.errno or 0, "check the permissions of the file and of its folders")
+        raise DataError(f"{path} cannot be read: {error.strerror}; {remedy}.") from error
+
+
+def check_file(path: Path, kind: str) -> int:
+    """Checks that there is a file that can be read, without opening a pipe or a device, which may wait for ever.
+
+    Args:
+        path: The file.
+        kind: What it must be, for messages: ``an HDF5 file``.
+
+    Returns:
+        Its size in bytes.
+
+    Raises:
+        DataNotFoundError: There is no such file.
+        DataError: It is a folder, a pipe, a socket or a device, or may not be read.
+    """
+    status = status_of(path)
+    if status is None:
+        raise DataNotFoundError(f"There is no file {path}; give the path of {kind}.")
+    if stat.S_ISDIR(status.st_mode):
+        raise DataError(f"{path} must be {kind} but is a folder; name the file inside it.")
+    if not stat.S_ISREG(status.st_mode):
+        raise DataError(f"{path} must be {kind} but is a pipe, a socket or a device.")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}; check the file's permissions.") from error
+    return status.st_size
+
+
+def free_memory() -> int | None:
+    """Returns how many bytes this process may still take; None where the system does not tell."""
+    limits: list[int] = []
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        limits.append(next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")))
+        pages = int(Path("/proc/self/statm").read_text().split()[5])
+        data_limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
+        if data_limit != resource.RLIM_INFINITY:
+            limits.append(data_limit - pages * resource.getpagesize())
+        group = Path("/sys/fs/cgroup")
+        limits.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    except (OSError, ValueError, StopIteration):
+        pass  # Not Linux, or no limit.
+    return max(min(limits), 0) if limits else None

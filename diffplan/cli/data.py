@@ -1,28 +1,30 @@
 """The command ``diffplan data``: lists, fetches, generates, collects, inspects and verifies data sets."""
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
-from rich.console import Console
 from rich.table import Table
 
 from diffplan.data.catalog import CatalogEntry, cache_dir, catalog, dataset, dataset_url, provenance, suggestion
 from diffplan.data.collect.locomotion_recipe import LocomotionRecipe, TrainingSettings
 from diffplan.data.download import download
 from diffplan.data.inspection import episode_table, statistics_table
-from diffplan.data.source.d4rl_file import file_sha256, read_d4rl_file, summarize
+from diffplan.data.source.d4rl_file import ARRAYS_DIGEST, file_sha256, read_d4rl_file, summarize, verify_written_file
 from diffplan.data.source.d4rl_source import D4RLSource
 from diffplan.errors import ConfigError, DataError, DataNotFoundError
+from diffplan.files import status_of, user_path
+from diffplan.terminal import PlainFormatter, plain_console
 
 app = App(name="data")
 Needed = Annotated[str, Parameter(required=True)]
 _TRAINING = TrainingSettings()
 DataDir = Annotated[str, Parameter(env_var="DIFFPLAN_DATA_DIR")]
 
-console = Console(highlight=False)
+console = plain_console()
 
 
 @app.command(name="list")
@@ -41,8 +43,8 @@ def list_datasets(*, data_dir: DataDir = "datasets") -> None:
         table.add_row(entry.name, _number(entry.num_transitions), _megabytes(entry.num_bytes), _place(file))
     console.print(table)
     published = {entry.file_name for entry in catalog().values()}
-    for path in sorted(Path(data_dir).rglob("*.hdf5")):
-        if path.name in published:
+    for path in sorted(user_path(data_dir).rglob("*.hdf5")):
+        if path.name in published or not os.path.isfile(path):
             continue
         console.print(f"other file: {_place(path)}", soft_wrap=True)
     console.print(f"D4RL's cache is {cache_dir()}, other data lies in {data_dir}.", soft_wrap=True)
@@ -65,7 +67,7 @@ def fetch(*names: Needed, base_url: str | None = None, force: bool = False) -> N
     entries = [dataset(name) for name in names]
     for entry in entries:
         path = cache_dir() / entry.file_name
-        there = path.exists()
+        there = status_of(path) is not None
         digest = download(
             dataset_url(entry, base_url),
             path,
@@ -144,7 +146,7 @@ def collect(
         part, _, path = given.partition("=")
         if not part or not path:
             raise ConfigError(f"--policy must be PART=ZIP such as expert=policy.zip, got {given!r}.")
-        policy_paths[part] = Path(path).expanduser()
+        policy_paths[part] = user_path(path)
     recipe = LocomotionRecipe(name, rows, medium_score, policy_paths, **vars(training))
     collection = LocomotionCollection(recipe, data_dir)
     collection.prepare()
@@ -203,6 +205,8 @@ def verify(*datasets: Needed, data_dir: DataDir = "datasets") -> None:
             action_dim=entry.action_dim if entry else None,
             task_name=entry.name if entry else None,
         )
+        if ARRAYS_DIGEST in arrays.metadata:
+            verify_written_file(path)
         known = entry is not None and entry.sha256 == digest
         hash_state = "the published one" if known else "none published to compare with"
         console.print(
@@ -226,15 +230,15 @@ def _resolve(name: str, data_dir: str) -> tuple[Path, CatalogEntry | None]:
     if entry is not None:
         path = D4RLSource(name, data_dir=data_dir).find()
         if path is None:
-            made_here = sorted(Path(data_dir).glob(f"*/{name}-*.hdf5"))
+            made_here = sorted(user_path(data_dir).glob(f"*/{name}-*.hdf5"))
             instead = f"name a file, for instance {made_here[0]}" if made_here else "name a file"
             raise DataNotFoundError(
                 f"{entry.file_name} of '{name}' is neither in {cache_dir()} nor in {data_dir}; download it with "
                 f"`diffplan data fetch {name}` or {instead}."
             )
         return path, entry
-    path = Path(name).expanduser()
-    if path.exists():
+    path = user_path(name)
+    if status_of(path) is not None:
         return path, _guess(path)
     if path.suffix or len(path.parts) > 1:
         raise DataNotFoundError(f"There is no file {path}.")
@@ -266,4 +270,6 @@ def _place(path: Path | None) -> str:
 
 def _show_progress() -> None:
     """Prints the log to stderr: progress, resumed downloads, evaluations."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PlainFormatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from diffplan.errors import DataError, closest
+from diffplan.files import user_path
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ def dataset_url(entry: CatalogEntry, base_url: str | None = None) -> str:
 def cache_dir() -> Path:
     """Returns D4RL's cache folder, shared with a d4rl installation: ``$D4RL_DATASET_DIR`` or ``~/.d4rl/datasets``."""
     configured = os.environ.get("D4RL_DATASET_DIR")
-    return Path(configured).expanduser() if configured else Path.home() / ".d4rl" / "datasets"
+    return user_path(configured) if configured else Path.home() / ".d4rl" / "datasets"
 
 
 def provenance(

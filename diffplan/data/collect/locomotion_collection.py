@@ -1,7 +1,6 @@
 """Makes one locomotion data set of D4RL's kinds."""
 
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from diffplan.data.source.d4rl_file import file_sha256, summarize, verify_writte
 from diffplan.env.make_env import env_version, make_env
 from diffplan.env.score import normalized_score
 from diffplan.errors import ConfigError, DataError, TaskMismatchError
+from diffplan.files import status_of, user_path
 
 _STREAMS = {"random": 10, "medium": 11, "expert": 12}  # Streams of random numbers; those of a training are below 10.
 
@@ -33,7 +33,7 @@ class LocomotionCollection:
 
     def __init__(self, recipe: LocomotionRecipe, data_dir: str) -> None:
         self.recipe = recipe
-        folder = Path(data_dir).expanduser()
+        folder = user_path(data_dir)
         self.path = folder / "collected" / recipe.file_name
         self._policy_dir = folder / "policies" / f"{recipe.domain}-v2-seed{recipe.seed}"
 
@@ -45,7 +45,7 @@ class LocomotionCollection:
             DataError: The training did not reach medium, a file cannot be written, or the existing file is damaged.
             TaskMismatchError: A given policy does not fit the environment.
         """
-        if self.path.exists():
+        if status_of(self.path) is not None:
             verify_written_file(self.path)
             return
         training: SacTraining | None = None

@@ -1,8 +1,8 @@
 """HDF5 files in D4RL's layout: reading, checking, describing, hashing and writing."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -11,10 +11,12 @@ import h5py
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 
-from diffplan.data.catalog import catalog
 from diffplan.data.source.base import check_dimensions
-from diffplan.errors import DataError, DataNotFoundError
-from diffplan.files import write_file
+from diffplan.data.source.hdf5_file import HDF5File, open_hdf5
+from diffplan.errors import DataError
+from diffplan.files import check_file, write_file
+
+logger = logging.getLogger(__name__)
 
 REQUIRED_KEYS = ("observations", "actions", "rewards", "terminals")
 # The arrays that this package writes, in the order in which their digest is taken.
@@ -22,7 +24,8 @@ WRITTEN_KEYS = (
     *("observations", "actions", "rewards", "terminals", "timeouts", "next_observations"),
     *("infos/goal", "infos/qpos", "infos/qvel", "infos/action_log_probs"),
 )
-_DIGEST = "metadata/arrays_sha256"
+# Metadata of such a file: the digest of its arrays.
+ARRAYS_DIGEST = "arrays_sha256"
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,12 +80,14 @@ def read_d4rl_file(
 
     Raises:
         DataNotFoundError: There is no such file.
-        DataError: The file is empty, not HDF5 or truncated, it lacks a key, or its rows are not numbers to train on.
+        DataError: The file is empty, not HDF5, truncated or refers to other files, it lacks a key, or its rows are not
+            numbers to train on.
         TaskMismatchError: Observations or actions have another width than the task declares.
     """
-    with open_hdf5(path, REQUIRED_KEYS) as file:
-        columns = {key: _column(file, key, path) for key in (*REQUIRED_KEYS, "timeouts") if key in file}
-        metadata = _summary(file).metadata
+    with open_hdf5(path) as file:
+        _require(file, REQUIRED_KEYS)
+        columns = {key: _column(file, key) for key in (*REQUIRED_KEYS, "timeouts") if key in file}
+        metadata = file.metadata()
     declared, found = (observation_dim, action_dim), (columns["observations"].shape[1], columns["actions"].shape[1])
     task = task_name or "<id>"
     remedy = f"Fix conf/task/{task}.yaml (or the body that it names) or give the file that belongs to this task."
@@ -94,6 +99,7 @@ def read_d4rl_file(
         raise DataError(f"{path} holds no rows.")
     if "timeouts" not in columns:
         columns["timeouts"] = _timeouts_every(max_episode_steps, columns["terminals"])
+    _warn_of_zeros(path, columns["observations"])
     return D4RLArrays(**columns, metadata=metadata)
 
 
@@ -118,7 +124,7 @@ def write_d4rl_file(
         for key, value in metadata.items():
             scalar = np.bytes_(value.encode()) if isinstance(value, str) else value
             file.create_dataset(f"metadata/{key}", data=scalar, track_times=False)
-        file.create_dataset(_DIGEST, data=np.bytes_(_digest(arrays).encode()), track_times=False)
+        file.create_dataset(f"metadata/{ARRAYS_DIGEST}", data=np.bytes_(_digest(arrays).encode()), track_times=False)
         file.flush()
         content = file.id.get_file_image()
     write_file(path, content)
@@ -131,9 +137,9 @@ def verify_written_file(path: Path) -> None:
         DataError: It does not.
     """
     with open_hdf5(path) as file:
-        arrays = {key: np.asarray(file[key][()]) for key in WRITTEN_KEYS if key in file}
-        stored = file[_DIGEST][()] if _DIGEST in file else b""
-    if stored.decode() != _digest(arrays):
+        arrays = {key: file.numbers(key) for key in WRITTEN_KEYS if key in file}
+        stored = file.metadata().get(ARRAYS_DIGEST)
+    if stored != _digest(arrays):
         raise DataError(f"{path} was changed after it was written; move it away and rerun the same command.")
 
 
@@ -143,44 +149,6 @@ def _digest(arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> str:
         digest.update(f"{key} {arrays[key].dtype} {arrays[key].shape}".encode())
         digest.update(np.ascontiguousarray(arrays[key]).data)
     return digest.hexdigest()
-
-
-@contextmanager
-def open_hdf5(path: Path, keys: Sequence[str] = ()) -> Iterator[h5py.File]:
-    """Opens a file for reading and reports all that HDF5 may complain about as one sentence.
-
-    Args:
-        path: The file.
-        keys: Arrays that it must hold.
-
-    Raises:
-        DataNotFoundError: There is no such file.
-        DataError: The file is empty, not HDF5, truncated, damaged, lacks a key, or may not be read.
-    """
-    if not path.exists():
-        raise DataNotFoundError(f"There is no file {path}; give the path of an HDF5 file in D4RL's layout.")
-    if not path.is_file():
-        raise DataError(f"{path} must be an HDF5 file but is a folder; name the file inside it.")
-    published = [entry.name for entry in catalog().values() if entry.file_name == path.name]
-    # Only a published file is certain to be available again.
-    remedy = "give the path of another file, or get this one again from where it came"
-    if published:
-        remedy = f"download it again with `diffplan data fetch {published[0]} --force`"
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}; check the file's permissions.") from error
-    size = path.stat().st_size
-    if not h5py.is_hdf5(path):
-        raise DataError(f"{path} is {'not an HDF5 file' if size else 'empty (0 bytes)'}; {remedy}.")
-    try:
-        with h5py.File(path, "r") as file:
-            for key in keys:
-                _require(file, key, path)
-            yield file
-    except (OSError, RuntimeError, KeyError, ValueError, MemoryError) as error:  # h5py has no error class of its own
-        reason = "is truncated" if "truncated" in str(error) else "is damaged and cannot be read completely"
-        raise DataError(f"{path} {reason} ({size:,} bytes are there); {remedy}.") from error
 
 
 @dataclass(frozen=True)
@@ -211,8 +179,12 @@ def summarize(path: Path, keys: Sequence[str] = REQUIRED_KEYS) -> FileSummary:
     Raises:
         DataError: As ``read_d4rl_file``, for all problems that show without reading the rows.
     """
-    with open_hdf5(path, keys) as file:
-        return _summary(file)
+    with open_hdf5(path) as file:
+        _require(file, keys)
+        if "observations" in file and not file.arrays["observations"].shape:
+            raise DataError(f"{path} must hold one row per transition under 'observations', got a single value.")
+        arrays = {name: (info.shape, info.dtype) for name, info in file.arrays.items() if info.shape}
+        return FileSummary(arrays, file.metadata())
 
 
 def file_sha256(path: Path) -> str:
@@ -221,6 +193,7 @@ def file_sha256(path: Path) -> str:
     Raises:
         DataError: The file cannot be read.
     """
+    check_file(path, "a file")
     try:
         stat = path.stat()
         return _file_sha256(path, stat.st_mtime_ns, stat.st_size)
@@ -234,25 +207,26 @@ def _file_sha256(path: Path, modified_ns: int, size: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _require(file: h5py.File, key: str, path: Path) -> None:
-    if isinstance(file.get(key), h5py.Dataset):
-        return
-    there = ", ".join(sorted(str(name) for name in file)) or "nothing"
-    hint = "; this is a Minari file: read it with source=minari_source" if "episode_0" in file else ""
-    raise DataError(f"{path} lacks the key '{key}' of D4RL's layout; it has {there}{hint}.")
+def _require(file: HDF5File, keys: Sequence[str]) -> None:
+    for key in keys:
+        if key not in file:
+            there = ", ".join(sorted(file.names)) or "nothing"
+            hint = "; this is a Minari file: read it with source=minari_source" if "episode_0" in file.names else ""
+            raise DataError(f"{file.path} lacks the key '{key}' of D4RL's layout; it has {there}{hint}.")
 
 
-def _column(file: h5py.File, key: str, path: Path) -> Shaped[np.ndarray, "rows ..."]:
+def _column(file: HDF5File, key: str) -> Shaped[np.ndarray, "rows ..."]:
     """Reads the values of one key: a matrix or a vector of finite float32, or a vector of bool for flags."""
-    array = np.asarray(file[key][()])
     is_matrix, is_flag = key in ("observations", "actions"), key in ("terminals", "timeouts")
-    if array.dtype.kind not in "fiub":
-        raise DataError(f"{path} must hold numbers under '{key}', got dtype {array.dtype}.")
-    if not is_matrix and array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != (2 if is_matrix else 1):
+    shape = file.arrays[key].shape or ()
+    if not (len(shape) == (2 if is_matrix else 1) or (not is_matrix and len(shape) == 2 and shape[1] == 1)):
         form = "row" if is_matrix else "value"
-        raise DataError(f"{path} must hold one {form} per transition under '{key}', got the shape {array.shape}.")
+        raise DataError(f"{file.path} must hold one {form} per transition under '{key}', got the shape {shape}.")
+    if is_matrix and shape[1] == 0:
+        raise DataError(f"{file.path} must hold at least one number per transition under '{key}', got none.")
+    array = file.numbers(key)
+    if not is_matrix and array.ndim == 2:
+        array = array[:, 0]
     # A float64 value beyond float32 becomes inf, which is reported with its row.
     with np.errstate(over="ignore"):
         values = array if is_flag else np.ascontiguousarray(array, dtype=np.float32)
@@ -260,33 +234,28 @@ def _column(file: h5py.File, key: str, path: Path) -> Shaped[np.ndarray, "rows .
     if not finite.all():
         position = np.argwhere(~finite)[0]
         raise DataError(
-            f"{path} must hold finite numbers under '{key}', got {values[tuple(position)]} in row {position[0]} "
+            f"{file.path} must hold finite numbers under '{key}', got {values[tuple(position)]} in row {position[0]} "
             f"({(~finite).sum()} such values in all)."
         )
-    return values.astype(np.bool_) if is_flag else values
+    return _flags(values, key, file.path) if is_flag else values
 
 
-def _summary(file: h5py.File) -> FileSummary:
-    arrays: dict[str, tuple[tuple[int, ...], str]] = {}
-    metadata: dict[str, str | int | float] = {}
-
-    def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
-        if isinstance(item, h5py.Dataset) and item.shape:
-            arrays[name] = (item.shape, str(item.dtype))
-        elif isinstance(item, h5py.Dataset) and item.shape == () and name.startswith("metadata/"):
-            metadata[name.removeprefix("metadata/")] = _plain(item[()])
-
-    file.visititems(visit)
-    metadata |= {name: _plain(value) for name, value in file.attrs.items() if np.ndim(value) == 0}
-    return FileSummary(arrays, metadata)
+def _flags(values: Shaped[np.ndarray, " rows"], key: str, path: Path) -> Bool[np.ndarray, " rows"]:
+    # A damaged flag is stored as a number other than 0 and 1, which NumPy does not notice.
+    numbers = values.view(np.uint8) if values.dtype == np.bool_ else values
+    flags = numbers != 0
+    if not np.array_equal(numbers, flags):
+        row = int(np.flatnonzero(numbers != flags)[0])
+        raise DataError(f"{path} must hold 0 or 1 under '{key}', got {numbers[row]} in row {row}.")
+    return flags
 
 
-def _plain(value: object) -> str | int | float:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", errors="replace")
-    if isinstance(value, np.generic):
-        value = value.item()
-    return value if isinstance(value, int | float) else str(value)
+def _warn_of_zeros(path: Path, observations: Float32[np.ndarray, "rows observation"]) -> None:
+    """Says which observations never were anything but zero, as values that were lost are."""
+    columns = np.flatnonzero(~observations.any(axis=0)).tolist()
+    if columns:
+        shown = ", ".join(map(str, columns[:20])) + (", ..." if len(columns) > 20 else "")
+        logger.warning("%s: the observations are 0 in every row in column %s.", path, shown)
 
 
 def _timeouts_every(max_episode_steps: int | None, terminals: Bool[np.ndarray, " rows"]) -> Bool[np.ndarray, " rows"]:

@@ -12,6 +12,7 @@ from diffplan.data.segmentation import segment_by_flags, segment_by_goal_departu
 from diffplan.data.source.base import AbstractSource, DataIdentity, Transitions
 from diffplan.data.source.d4rl_file import file_sha256, read_d4rl_file, summarize
 from diffplan.errors import ConfigError, DataNotFoundError, DownloadError
+from diffplan.files import status_of, user_path
 
 logger = logging.getLogger(__name__)
 
@@ -104,15 +105,15 @@ class D4RLSource(AbstractSource):
             DataNotFoundError: There is no file at the given ``path``.
         """
         if self.path is not None:
-            path = Path(self.path).expanduser()
-            if not path.exists():
+            path = user_path(self.path)
+            if status_of(path) is None:
                 raise DataNotFoundError(f"There is no file {path}; source.path must be an HDF5 file.")
             return path
         entry = catalog().get(self.name)
         if entry is None:
             return None
-        places = (cache_dir() / entry.file_name, Path(self.data_dir).expanduser() / entry.file_name)
-        return next((place for place in places if place.exists()), None)
+        places = (cache_dir() / entry.file_name, user_path(self.data_dir) / entry.file_name)
+        return next((place for place in places if status_of(place) is not None), None)
 
     def _file(self) -> Path:
         file = self.find()

@@ -10,7 +10,7 @@ from diffplan.data.source.base import AbstractSource, DataIdentity, Transitions
 from diffplan.data.source.d4rl_file import file_sha256, read_d4rl_file, verify_written_file, write_d4rl_file
 from diffplan.data.source.maze2d_recipe import Maze2DRecipe
 from diffplan.errors import ConfigError, DataError, DataNotFoundError
-from diffplan.files import exclusive
+from diffplan.files import cannot_write, exclusive, status_of, user_path
 
 logger = logging.getLogger(__name__)
 
@@ -52,22 +52,20 @@ class Maze2DSource(AbstractSource):
         self.recipe = Maze2DRecipe(name, num_transitions, seed, float(noise), repeat_row_after_switch)
         self.segmentation = segmentation
         self.include_unfinished = include_unfinished
-        self.path = Path(data_dir).expanduser() / "regenerated" / self.recipe.file_name
+        self.path = user_path(data_dir) / "regenerated" / self.recipe.file_name
 
     def prepare(self) -> None:
         # The file appears completely or not at all, so an existing file needs neither a lock nor a writable folder.
-        if self.path.exists():
+        if status_of(self.path) is not None:
             verify_written_file(self.path)
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with exclusive(self.path, "generating"):
-                if not self.path.exists():
+                if status_of(self.path) is None:
                     self._generate()
         except OSError as error:
-            raise DataError(
-                f"{self.path} cannot be written: {error.strerror or error}; set another data folder."
-            ) from error
+            raise DataError(cannot_write(self.path, error, "set another data folder")) from error
 
     def read(self) -> Transitions:
         self._require_file()
@@ -82,7 +80,7 @@ class Maze2DSource(AbstractSource):
         return DataIdentity(self.recipe.name, "regenerated", file_sha256(self.path), self.recipe.num_transitions)
 
     def _require_file(self) -> None:
-        if not self.path.exists():
+        if status_of(self.path) is None:
             raise DataNotFoundError(
                 f"{self.path} has not been generated yet; run `diffplan data generate {self.recipe.name}` first."
             )
