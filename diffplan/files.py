@@ -3,7 +3,6 @@
 import errno
 import logging
 import os
-import resource
 import shutil
 import stat
 import tempfile
@@ -158,6 +157,7 @@ def cannot_write(path: Path, error: OSError, elsewhere: str) -> str:
     """
     remedies = {
         errno.ENOSPC: f"free some space or {elsewhere}",
+        errno.EFBIG: f"free some space or {elsewhere}",
         errno.EDQUOT: f"free some of your quota or {elsewhere}",
         errno.ENAMETOOLONG: f"{elsewhere} with a shorter name",
     }
@@ -221,20 +221,3 @@ def check_file(path: Path, kind: str) -> int:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}; check the file's permissions.") from error
     return status.st_size
-
-
-def free_memory() -> int | None:
-    """Returns how many bytes this process may still take; None where the system does not tell."""
-    limits: list[int] = []
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        limits.append(next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")))
-        pages = int(Path("/proc/self/statm").read_text().split()[5])
-        data_limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
-        if data_limit != resource.RLIM_INFINITY:
-            limits.append(data_limit - pages * resource.getpagesize())
-        group = Path("/sys/fs/cgroup")
-        limits.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
-    except (OSError, ValueError, StopIteration):
-        pass  # Not Linux, or no limit.
-    return max(min(limits), 0) if limits else None

@@ -1,6 +1,11 @@
+import errno
+import os
+from pathlib import Path
+
 import pytest
 
-from diffplan.files import keep_as, sweep_partials, write_atomically
+from diffplan.errors import ConfigError, DataError
+from diffplan.files import cannot_write, keep_as, status_of, sweep_partials, user_path, write_atomically
 
 
 def test_the_new_content_replaces_the_old_and_nothing_else_stays(tmp_path):
@@ -38,3 +43,34 @@ def test_what_killed_processes_left_is_removed_except_in_folders_that_others_hav
     sweep_partials(tmp_path)
     left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*partial"))
     assert left == ["mine.partial", "plans/a/.x.partial"]
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        (errno.ENOSPC, "No space left on device; free some space or go elsewhere, then"),
+        (errno.EROFS, "Read-only file system; go elsewhere, then"),
+        (errno.EACCES, "Permission denied; go elsewhere, then"),
+        (errno.ENAMETOOLONG, "File name too long; go elsewhere with a shorter name, then"),
+    ],
+)
+def test_reasons_why_a_file_cannot_be_written_have_their_own_remedies(code, sentence):
+    said = cannot_write(Path("here"), OSError(code, os.strerror(code)), "go elsewhere")
+    assert said.startswith(f"here cannot be written: {sentence}")
+
+
+@pytest.mark.parametrize("text", ["~nobody-is-called-so/data", "a\0b"])
+def test_a_path_that_cannot_be_is_refused(text):
+    with pytest.raises(ConfigError):
+        user_path(text)
+
+
+def test_what_the_system_does_not_tell_is_not_taken_for_absent(tmp_path):
+    assert status_of(tmp_path / "absent") is None
+    (tmp_path / "file").touch()
+    assert status_of(tmp_path / "file" / "below") is None
+    with pytest.raises(DataError, match="cannot be read: File name too long; give a shorter name"):
+        status_of(tmp_path / ("a" * 300))
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    with pytest.raises(DataError, match="its links lead in a circle"):
+        status_of(tmp_path / "circle")

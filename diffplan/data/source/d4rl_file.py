@@ -243,6 +243,8 @@ def _column(file: HDF5File, key: str) -> Shaped[np.ndarray, "rows ..."]:
 def _flags(values: Shaped[np.ndarray, " rows"], key: str, path: Path) -> Bool[np.ndarray, " rows"]:
     # A damaged flag is stored as a number other than 0 and 1, which NumPy does not notice.
     numbers = values.view(np.uint8) if values.dtype == np.bool_ else values
+    if values.dtype == np.bool_ and numbers.max(initial=0) <= 1:
+        return values
     flags = numbers != 0
     if not np.array_equal(numbers, flags):
         row = int(np.flatnonzero(numbers != flags)[0])
@@ -252,7 +254,7 @@ def _flags(values: Shaped[np.ndarray, " rows"], key: str, path: Path) -> Bool[np
 
 def _warn_of_zeros(path: Path, observations: Float32[np.ndarray, "rows observation"]) -> None:
     """Says which observations never were anything but zero, as values that were lost are."""
-    columns = np.flatnonzero(~observations.any(axis=0)).tolist()
+    columns = [column for column in np.flatnonzero(observations[0] == 0) if not observations[:, column].any()]
     if columns:
         shown = ", ".join(map(str, columns[:20])) + (", ..." if len(columns) > 20 else "")
         logger.warning("%s: the observations are 0 in every row in column %s.", path, shown)

@@ -16,9 +16,10 @@ import numpy as np
 from h5py import h5d, h5g, h5i, h5l, h5o, h5t, h5z
 from jaxtyping import Shaped
 
+from diffplan.config.memory import available_memory, readable_size
 from diffplan.data.catalog import catalog
 from diffplan.errors import DataError, DiffplanError
-from diffplan.files import check_file, free_memory
+from diffplan.files import check_file
 
 # Filters that are part of HDF5 and h5py. Others are loaded from whatever the environment names.
 _FILTERS = {
@@ -136,12 +137,11 @@ class HDF5File:
         Raises:
             DataError: The key is missing, its values are no numbers or not all stored, or the memory is too small.
         """
-        needed, free = self.bytes_to_read(key), free_memory()
         # One copy is made where values are converted.
-        if free is not None and 2 * needed > free:
+        needed, available = 2 * self.bytes_to_read(key), available_memory()
+        if needed > available:
             raise self._refused(
-                f"needs {2 * needed / 1e9:,.1f} GB of memory for '{key}', but only {free / 1e9:,.1f} GB are free",
-                because="",
+                f"needs {readable_size(needed)} of memory for '{key}', and {readable_size(available)} are available", ""
             )
         return np.asarray(h5py.Dataset(self._dataset(key))[()])
 

@@ -164,8 +164,8 @@ def test_zeros_that_gzip_made_small_are_read(path):
 def test_an_array_larger_than_the_free_memory_is_refused(path, monkeypatch):
     with h5py.File(path, "r+") as file:
         file["rewards"] = np.zeros(ROWS)
-    monkeypatch.setattr(hdf5_file, "free_memory", lambda: 100)
-    with pytest.raises(DataError, match=r"needs 0\.0 GB of memory for 'observations', but only"):
+    monkeypatch.setattr(hdf5_file, "available_memory", lambda: 100)
+    with pytest.raises(DataError, match="needs 384 B of memory for 'observations', and 100 B are available"):
         read_d4rl_file(path)
 
 
