@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import wandb
 
-from diffplan.errors import ConfigError
+from diffplan.errors import ConfigError, DiffplanError
 from diffplan.files import write_atomically
 from diffplan.report.sheet import Sheet
 from diffplan.run.result import RESULT_KEY, Result, WandbIdentity
@@ -25,6 +25,7 @@ from diffplan.tracking.base import (
     plain_rows,
     plain_value,
 )
+from diffplan.tracking.wandb_process import PATIENCE_SECONDS, UnresponsiveError, abandon, within
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +37,11 @@ _MODULE_KEY = "module"
 class WandbLogger(AbstractRunLogger):
     """One W&B run per run folder, continued by its id when training resumes.
 
-    W&B being slow, down or gone costs a bounded wait and one warning: the run goes on offline and the warning says how
-    to upload it later. The resolved config lies under ``cfg`` and the grouping keys flat beside it, so that a W&B sweep
-    over ``task`` or ``backbone`` replaces one word and not a whole branch of the config.
+    W&B being slow, down, frozen or gone costs a bounded wait and one warning: the run goes on offline or without W&B,
+    and the warning says how to upload what is missing.
+
+    The resolved config lies under ``cfg`` and the grouping keys flat beside it, so that a W&B sweep over ``task`` or
+    ``backbone`` replaces one word and not a whole branch of the config.
 
     Args:
         project: W&B project.
@@ -86,6 +89,7 @@ class WandbLogger(AbstractRunLogger):
         self._run: wandb.Run | None = None
         self._place = "W&B has not been started."
         self._lost = False
+        self._num_missing = 0
 
     @property
     def run_id(self) -> str | None:
@@ -96,9 +100,7 @@ class WandbLogger(AbstractRunLogger):
     def experiment(self) -> "wandb.Run":
         """The W&B run, started at first use."""
         if self._run is None:
-            self._run = self._start()
-            self._run.define_metric(_STEP_KEY)
-            self._run.define_metric("*", step_metric=_STEP_KEY, step_sync=True)
+            self._run = within(self._timeouts[0] + PATIENCE_SECONDS, self._start)
             self._place = self._describe(self._run)
         return self._run
 
@@ -125,8 +127,8 @@ class WandbLogger(AbstractRunLogger):
 
     @first_process_only
     def log_table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
-        table = wandb.Table(columns=list(columns), data=plain_rows(key, columns, rows))
-        self._send(lambda run: run.log({key: table, _STEP_KEY: step}))
+        data = plain_rows(key, columns, rows)
+        self._send(lambda run: run.log({key: wandb.Table(columns=list(columns), data=data), _STEP_KEY: step}))
 
     @first_process_only
     def log_page(self, key: str, path: Path, step: int) -> None:
@@ -155,10 +157,17 @@ class WandbLogger(AbstractRunLogger):
         run, self._run = self._run, None
         if run is None:
             return
+        upload_seconds = 0.0 if run.offline else self._timeouts[1]
         try:
-            run.finish(exit_code=0 if status == "success" else 1)
-        except (TimeoutError, wandb.Error, OSError) as error:
+            within(upload_seconds + PATIENCE_SECONDS, lambda: run.finish(exit_code=0 if status == "success" else 1))
+        except Exception as error:
+            abandon(run)
             self._warn_lost(f"W&B did not take the whole run at the end ({first_line(error)})")
+        if not run.disabled and not any(Path(run.dir).parent.glob("*.wandb")):
+            logger.warning("W&B's folder %s has been removed, and what it held is lost", Path(run.dir).parent)
+            self._place = "W&B's folder has been removed; numbers, pictures and tables are in the run's folder"
+        if self._num_missing:
+            self._place += f" ({self._num_missing} of what was logged is missing there)"
 
     def _start(self) -> "wandb.Run":
         """Starts the run the way the mode asks for; offline where the server does not answer."""
@@ -167,7 +176,12 @@ class WandbLogger(AbstractRunLogger):
             # A job before this one in the same process that crashed; W&B finds no account while its run is open.
             with contextlib.suppress(wandb.Error, OSError):
                 wandb.run.finish(exit_code=1)
-        mode = self._resolve_mode()
+        run = self._connect(self._resolve_mode())
+        run.define_metric(_STEP_KEY)
+        run.define_metric("*", step_metric=_STEP_KEY, step_sync=True)
+        return run
+
+    def _connect(self, mode: Literal["online", "offline", "disabled"]) -> "wandb.Run":
         if mode != "online":
             return self._init(mode)
         try:
@@ -217,17 +231,23 @@ class WandbLogger(AbstractRunLogger):
         )
 
     def _send(self, action: Callable[["wandb.Run"], None]) -> None:
-        """Hands something to W&B; when its process has died, says so once and lets training go on."""
+        """Hands something to W&B; where W&B does not take it, says so once and lets training go on."""
         if self._lost:
             return
-        run = self.experiment
         try:
-            action(run)
-        except (wandb.Error, ConnectionError, BrokenPipeError) as error:
+            run = self.experiment
+            within(PATIENCE_SECONDS, lambda: action(run))
+        except DiffplanError:
+            raise
+        except (wandb.Error, ConnectionError, UnresponsiveError) as error:
+            abandon(self._run)
             self._lost, self._run = True, None
-            with contextlib.suppress(wandb.Error, OSError):
-                wandb.teardown(exit_code=1)  # Otherwise W&B trips over the dead process when Python exits.
-            self._warn_lost(f"W&B's own process has ended ({first_line(error)})")
+            self._warn_lost(f"W&B's own process has ended or does not answer ({first_line(error)})")
+        except Exception as error:
+            # For instance, the folder in which W&B prepares pictures and tables is gone.
+            self._num_missing += 1
+            if self._num_missing == 1:
+                logger.warning("W&B does not take all that is logged (%s); the run's folder has it", first_line(error))
 
     def _warn_lost(self, reason: str) -> None:
         command = self._sync_command(self.run_id or "*")

@@ -1,10 +1,13 @@
 import logging
 import os
+import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import wandb
@@ -12,6 +15,7 @@ from PIL import Image
 
 from diffplan.errors import ConfigError
 from diffplan.run.result import RESULT_KEY, Result
+from diffplan.tracking import wandb_process
 from diffplan.tracking.wandb_logger import WandbLogger
 
 API_KEY = "0123456789abcdef" * 2 + "01234567"
@@ -292,3 +296,54 @@ print("trained", logger.where_to_look())
     assert "trained W&B holds this run in part; upload the rest with: wandb sync" in run.stdout
     assert run.stderr.count("training is not affected") == 1
     assert "Traceback" not in run.stderr
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Waits two seconds where a run waits a minute."""
+    monkeypatch.setattr("diffplan.tracking.wandb_logger.PATIENCE_SECONDS", 2.0)
+    monkeypatch.setattr("diffplan.tracking.wandb_process._TEARDOWN_SECONDS", 1.0)
+
+
+@pytest.mark.parametrize("num_rows", [1, 300])
+def test_a_frozen_client_process_costs_a_bounded_wait_and_is_killed(tmp_path, clean_wandb, impatient, caplog, num_rows):
+    """A few rows fit into what the process has not read yet, so that its silence is noticed at the end only."""
+    logger = small_logger(tmp_path / "run")
+    logger.log_metrics({"train/loss": 0.5}, step=100)
+    process = wandb_process._process()
+    os.kill(process.pid, signal.SIGSTOP)
+    begin = time.monotonic()
+    with caplog.at_level(logging.WARNING, logger="diffplan"):
+        for step in range(num_rows):
+            logger.log_metrics({f"train/{number}": 0.5 for number in range(20)}, step)
+        logger.finalize("success")
+    assert time.monotonic() - begin < 10.0
+    assert process.poll() == -signal.SIGKILL
+    assert "upload the rest with: wandb sync" in logger.where_to_look()
+    assert sum("training is not affected" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_what_w_and_b_could_not_take_without_its_temporary_folder_is_counted(
+    tmp_path, clean_wandb, caplog, monkeypatch
+):
+    logger = small_logger(tmp_path / "run")
+    logger.log_metrics({"train/loss": 0.5}, step=100)
+    gone = SimpleNamespace(name=str(tmp_path / "gone"))
+    clean_wandb.setattr("wandb.sdk.data_types._private.MEDIA_TMP", gone)
+    clean_wandb.setattr("wandb.sdk.data_types.table.MEDIA_TMP", gone, raising=False)
+    with caplog.at_level(logging.WARNING, logger="diffplan"):
+        for step in (200, 300):
+            logger.log_table("eval/episodes", ["seed"], [[1]], step)
+    logger.log_metrics({"train/loss": 0.25}, step=400)
+    logger.finalize("success")
+    assert logger.where_to_look().endswith("(2 of what was logged is missing there)")
+    assert sum("does not take all" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_a_folder_that_was_removed_is_said_to_be_lost(tmp_path, clean_wandb):
+    logger = small_logger(tmp_path / "run")
+    logger.log_metrics({"train/loss": 0.5}, step=100)
+    for _ in range(2):
+        shutil.rmtree(tmp_path / "run" / "wandb", ignore_errors=True)
+    logger.finalize("success")
+    assert "folder has been removed" in logger.where_to_look()
