@@ -24,32 +24,36 @@ def export(*, checkpoint: str, to: str, critic: str | None = None, license: str 
 def _export(checkpoint: str, folder: Path, critic: str | None, license: str) -> list[str]:
     """Writes the folder; returns lines that say what was written and who can load it."""
     from diffplan.cli.plan import critic_file
+    from diffplan.config.checkpoint_settings import planning_settings, usable
     from diffplan.config.resolvers import checkpoint_file
     from diffplan.interop.export_folder import check_place, exported_pipeline, why_not_theirs, write_export
     from diffplan.interop.exported_parts import sampler_of_run
     from diffplan.interop.model_card import model_card
     from diffplan.interop.trajectory_format import TrajectoryFormat
-    from diffplan.run.checkpoint import checkpoint_config, load_critic, load_model, read_checkpoint
+    from diffplan.run.checkpoint import load_critic, read_checkpoint, trained_model
 
     check_place(folder)
     path = checkpoint_file(checkpoint)
     critic_path = critic_file(critic, path)
-    model, judge = load_model(path), None if critic_path is None else load_critic(critic_path)
     written = read_checkpoint(path)
-    config = checkpoint_config(written)
-    task = config["task"]
+    model, judge = trained_model(written, path), None if critic_path is None else load_critic(critic_path)
+    with usable(path):
+        config = written["diffplan"]["config"]
+        taken = planning_settings(config)
+        sampler = sampler_of_run(config.get("sampler"), model.scheduler)
+    task = taken["task"]
     form = TrajectoryFormat.of_model(
         model,
         None if judge is None else judge.target,
-        sampler_of_run(config["sampler"], model.scheduler),
-        guide_scale=task["guide_scale"],
-        t_stopgrad=task["t_stopgrad"],
+        sampler,
+        guide_scale=task.get("guide_scale"),
+        t_stopgrad=task.get("t_stopgrad"),
         task=task["name"],
         env_id=task["env_id"],
         data=dict(written["diffplan"]["data"]),
     )
     reason, result = why_not_theirs(model, judge), _result(path)
-    steps, seed = int(written["global_step"]), int(config["seed"])
+    steps, seed = written["global_step"], taken["seed"]
     card = model_card(form, reason, path.parent.parent, steps, seed, result, license)
     write_export(exported_pipeline(model, judge, form), card, folder)
     theirs = f"diffusers' ValueGuidedRLPipeline cannot: {reason}."

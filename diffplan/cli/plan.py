@@ -1,6 +1,7 @@
 """``diffplan plan``: evaluates any checkpoint with any planner settings; needs no dataset."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from diffplan.cli.command import open_loggers, run_command
 from diffplan.cli.settings_check import check_settings
-from diffplan.config.checkpoint_settings import checkpoint_settings
+from diffplan.config.checkpoint_settings import checkpoint_settings, planning_settings, usable
 from diffplan.config.parts import with_part_names
 from diffplan.config.resolvers import checkpoint_file
 from diffplan.config.settings import FROM_CHECKPOINT
@@ -114,25 +115,27 @@ def build_planner(config: DictConfig, path: Path, checkpoint: dict[str, Any]) ->
     from hydra.utils import instantiate
 
     from diffplan.config.validation import check_config
-    from diffplan.run.checkpoint import checkpoint_config
 
-    take_from_checkpoint(config, OmegaConf.create(checkpoint_config(checkpoint)))
+    with usable(path):
+        take_from_checkpoint(config, planning_settings(checkpoint["diffplan"]["config"]))
     check_config(config, "plan")
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
-    return instantiate(config.planner)(*load_networks(config, path))
+    return instantiate(config.planner)(*load_networks(config, path, checkpoint))
 
 
-def load_networks(config: DictConfig, checkpoint: Path) -> "tuple[TrajectoryModel, TrajectoryCritic | None]":
+def load_networks(
+    config: DictConfig, path: Path, checkpoint: dict[str, Any]
+) -> "tuple[TrajectoryModel, TrajectoryCritic | None]":
     """Loads the denoiser, and its critic if there is one, on the device that is asked for or found."""
     import torch
 
-    from diffplan.run.checkpoint import load_critic, load_model
+    from diffplan.run.checkpoint import load_critic, trained_model
 
     device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    critic_path = critic_file(config.critic.path, checkpoint)
+    critic_path = critic_file(config.critic.path, path)
     critic = None if critic_path is None else load_critic(critic_path).to(device)
-    return load_model(checkpoint).to(device), critic
+    return trained_model(checkpoint, path).to(device), critic
 
 
 def critic_file(critic: str | None, checkpoint: Path) -> Path | None:
@@ -149,7 +152,7 @@ def planner_of_checkpoint(overrides: list[str]) -> list[str]:
     if not named or any(override.startswith("planner=") for override in overrides):
         return []
     try:
-        trained = checkpoint_settings(checkpoint_file(named[0].split(",")[0].strip("'\""))) or {}
+        trained = checkpoint_settings(checkpoint_file(named[0].split(",")[0].strip("'\"")))
     except CheckpointError:
         # The command itself will say what is wrong with the checkpoint.
         return []
@@ -157,19 +160,23 @@ def planner_of_checkpoint(overrides: list[str]) -> list[str]:
     return [f"planner={part.rpartition('/')[2]}"] if part.startswith("planner/") else []
 
 
-def take_from_checkpoint(config: DictConfig, trained: DictConfig) -> None:
-    """Fills in what the checkpoint decides."""
+def take_from_checkpoint(config: DictConfig, taken: Mapping[str, Any]) -> None:
+    """Fills in what the checkpoint decides.
+
+    Args:
+        config: Composed from ``conf/plan.yaml``.
+        taken: What ``planning_settings`` returned: values of known types, which OmegaConf takes as they are.
+    """
     asked_scheduler, asked_prediction = config.scheduler, config.prediction_type
+    predicts = taken["prediction_type"]
+    if asked_prediction not in (None, predicts):
+        raise TaskMismatchError(f"the checkpoint was trained to predict {predicts}, not {asked_prediction}.")
     for key in FROM_CHECKPOINT:
-        config[key] = trained.get(key)
+        config[key] = taken[key]
     if config.env_id is not None:
         config.task.env_id = config.env_id
     # Another scheduler denoises what this one noised.
-    config.task.diffusion_steps = trained.scheduler.num_train_timesteps
-    predicts = trained.scheduler.get("prediction_type", "flow")
-    if asked_prediction not in (None, predicts):
-        raise TaskMismatchError(f"the checkpoint was trained to predict {predicts}, not {asked_prediction}.")
-    config.prediction_type = predicts
+    config.task.diffusion_steps = taken["scheduler"]["num_train_timesteps"]
     if asked_scheduler is not None:
         config.scheduler = asked_scheduler
 

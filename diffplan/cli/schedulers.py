@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from diffplan.cli.command import open_loggers, run_command
 from diffplan.cli.plan import critic_file, load_networks, planner_of_checkpoint, take_from_checkpoint
+from diffplan.config.checkpoint_settings import planning_settings, usable
 from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import checkpoint_file
 from diffplan.config.settings import short_hash
@@ -40,18 +41,19 @@ def guide_schedulers(config: DictConfig) -> dict[str, float]:
         DiffplanError: The user asked for something impossible. A scheduler that cannot be used is listed instead,
             unless none can be used.
     """
-    from diffplan.run.checkpoint import checkpoint_config, read_checkpoint
+    from diffplan.run.checkpoint import read_checkpoint
     from diffplan.run.folder import RunDir
 
     path = checkpoint_file(config.checkpoint)
     checkpoint = read_checkpoint(path)
     config.paths.run_dir = str(config.paths.run_dir)
-    take_from_checkpoint(config, OmegaConf.create(checkpoint_config(checkpoint)))
+    with usable(path):
+        take_from_checkpoint(config, planning_settings(checkpoint["diffplan"]["config"]))
     _check(config)
     with RunDir(Path(config.paths.run_dir)) as run_dir:
         resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
         loggers = open_loggers(config, resolved)
-        cells, refused = _play(config, path, run_dir.path / "cells")
+        cells, refused = _play(config, path, checkpoint, run_dir.path / "cells")
         if not cells:
             raise ConfigError(f"no scheduler can serve: {' '.join(refused)}")
         files = _write(cells, refused, config, run_dir.path)
@@ -84,12 +86,14 @@ def _check(config: DictConfig) -> None:
     torch.set_num_threads(config.num_threads or torch.get_num_threads())
 
 
-def _play(config: DictConfig, path: Path, folder: Path) -> tuple[list["SchedulerCell"], list[str]]:
+def _play(
+    config: DictConfig, path: Path, checkpoint: dict[str, Any], folder: Path
+) -> tuple[list["SchedulerCell"], list[str]]:
     """Plays the cells that are missing; returns all cells, and why some schedulers cannot be used."""
     from diffplan.report.scheduler_guide import SchedulerCell
     from diffplan.run.result import FileIdentity
 
-    model, critic = load_networks(config, path)
+    model, critic = load_networks(config, path, checkpoint)
     files = (path, critic_file(config.critic.path, path))
     weights = [FileIdentity.of(file).sha256 for file in files if file is not None]
     wanted = [(p, s, n) for n in config.steps for s in config.schedulers for p in config.protocols]

@@ -5,10 +5,11 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from diffplan.config.checkpoint_settings import checkpoint_settings
+from diffplan.config.checkpoint_settings import checkpoint_settings, planning_settings, usable
 from diffplan.config.resolvers import checkpoint_file
 from diffplan.config.settings import TRAIN
 from diffplan.config.stages import check_stages
+from diffplan.config.stored_settings import part_settings
 from diffplan.config.task import Task
 from diffplan.errors import DiffplanError
 from diffplan.terminal import printable
@@ -47,14 +48,15 @@ def check_settings(config: DictConfig, command: str) -> None:
     trained: Any = None
     if command != TRAIN:
         check_config(config, command, needs_checkpoint=True)
-        trained = checkpoint_settings(checkpoint_file(config.checkpoint))
-        if trained is None:
-            return
         from diffplan.cli.plan import critic_file, take_from_checkpoint
 
-        take_from_checkpoint(config, OmegaConf.create(trained))
-        check_horizon(config.planner.get("horizon"), trained.get("backbone"))
-        check_guide(config, critic_file(config.critic.path, checkpoint_file(config.checkpoint)) is not None)
+        path = checkpoint_file(config.checkpoint)
+        trained = checkpoint_settings(path)
+        with usable(path):
+            take_from_checkpoint(config, planning_settings(trained))
+            backbone = part_settings("backbone", trained.get("backbone"), "backbone")
+        check_horizon(config.planner.get("horizon"), backbone)
+        check_guide(config, critic_file(config.critic.path, path) is not None)
     check_config(config, command)
     plain: Any = OmegaConf.to_container(config, resolve=True)
     if command == TRAIN:

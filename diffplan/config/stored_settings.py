@@ -12,8 +12,6 @@ import typing
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from beartype.door import is_bearable
-
 from diffplan.config.parts import targets_of_group, with_targets
 from diffplan.config.signatures import signature
 from diffplan.errors import CheckpointError, closest
@@ -38,6 +36,8 @@ _RANGES = {
     "original_inference_steps": (1, 100_000),
     "diffusion_steps": (1, 100_000),
     "seed": (0, 2**32 - 1),
+    "global_step": (0, 2**53),
+    "num_transitions": (0, 2**53),
 }
 _MOST_LEVELS_OF_A_NETWORK = 16
 _short = reprlib.Repr()
@@ -85,11 +85,12 @@ def part_settings(group: str, node: Any, name: str, given: Collection[str] = ())
         # Only diffusers' classes can be missing: the name has been checked, the installed version may not have it.
         raise CheckpointError(f"{name} asks for {target}, which the installed diffusers does not have.") from error
     settings = {}
-    for key, value in node.items():
+    for key, value in plain_settings(node, name).items():
         if key in _PART_KEYS or (key == "_partial_" and type(value) is bool):
             continue
+        _refuse_parts(value)
         if key not in taken.parameters:
-            raise CheckpointError(f"{name} has no setting {shown(key)}{closest(str(key)[:100], set(taken.parameters))}")
+            raise CheckpointError(f"{name} has no setting {key!r}{closest(key, set(taken.parameters))}")
         settings[key] = typed(value, taken.parameters[key].hint, f"{name}.{key}")
     for key, parameter in taken.parameters.items():
         if parameter.required and key not in settings and key not in given:
@@ -157,7 +158,21 @@ def _target(group: str, node: dict[str, Any]) -> str:
             return target
         if group == "scheduler" and _DIFFUSERS_SCHEDULER.fullmatch(target):
             return target
-    raise CheckpointError(f"the checkpoint asks for {shown(asked)} to be called, which is no part of a model.")
+    raise _foreign(asked)
+
+
+def _refuse_parts(value: Any) -> None:
+    if isinstance(value, dict):
+        for key in value:
+            if key in _PART_KEYS:
+                raise _foreign(value[key])
+        value = list(value.values())
+    for item in value if isinstance(value, list) else ():
+        _refuse_parts(item)
+
+
+def _foreign(asked: Any) -> CheckpointError:
+    return CheckpointError(f"the checkpoint asks for {shown(asked)} to be called, which is no part of a model.")
 
 
 def _copied(node: Any, name: str, level: int, counter: Iterator[int]) -> Any:
@@ -207,6 +222,9 @@ def _fits(single: Any, hint: Any) -> bool:
     if isinstance(next(_leaves(single), None), bool) and "bool" not in str(hint):
         # Python takes True for an integer.
         return False
+    # `--help` does not wait for the type checker.
+    from beartype.door import is_bearable
+
     return is_bearable(single, hint)
 
 

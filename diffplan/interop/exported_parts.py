@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from diffplan.config.parts import part_targets, with_part_names
+from diffplan.config.stored_settings import part_settings
 from diffplan.errors import CheckpointError
 
 # Arguments of constructors that come from the model and the caller, not from the settings.
@@ -68,7 +69,7 @@ def build_part(group: str, entry: PartEntry, own: Sequence[type], *given: Any) -
         raise CheckpointError(f"the settings of {group} {stem!r} do not fit its class: {error}.") from error
 
 
-def sampler_of_run(node: Mapping[str, Any], scheduler: Any) -> Any:
+def sampler_of_run(node: Any, scheduler: Any) -> Any:
     """Builds the sampler that a run plans with, to be named in its export.
 
     Args:
@@ -78,14 +79,21 @@ def sampler_of_run(node: Mapping[str, Any], scheduler: Any) -> Any:
     Returns:
         The sampler. None for the unguided one, since every sampler draws the same without a guide, and for a class
         outside this package.
+
+    Raises:
+        CheckpointError: its settings cannot be used.
     """
-    stem = with_part_names(node).get("_part_", node.get("_target_"))
+    if not isinstance(node, Mapping):
+        raise CheckpointError("the checkpoint does not say which sampler its model plans with.")
+    stem = str(with_part_names(node).get("_part_", node.get("_target_")))
     if stem == "sampler/unguided_sampler":
         return None
     if not stem.startswith("sampler/"):
         logger.warning("%s is not a sampler of this package: the export names none, pass guidance_rule=...", stem)
         return None
-    settings = {key: value for key, value in node.items() if not key.startswith("_") and key not in _NOT_SETTINGS}
+    own = {key: value for key, value in node.items() if key not in _NOT_SETTINGS}
+    settings = part_settings("sampler", own, "sampler", given=_NOT_SETTINGS)
+    del settings["_target_"]
     return build_part("sampler", {"part": stem.removeprefix("sampler/"), "settings": settings}, (), scheduler, None)
 
 

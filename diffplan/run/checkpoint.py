@@ -7,8 +7,7 @@ format had no number and named parts by import path. Both are read.
 import importlib
 import pickle
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,23 @@ import torch
 from torch import Tensor
 
 import diffplan
-from diffplan.config.parts import targets_of_group, with_part_names, with_targets
-from diffplan.errors import CheckpointError
+from diffplan.config.archive import open_archive, verify_checksums
+from diffplan.config.checkpoint_settings import training_settings, usable
+from diffplan.config.parts import with_part_names
+from diffplan.config.stored_settings import part_settings, plain_settings, shown, typed
+from diffplan.errors import CheckpointError, DiffplanError
 from diffplan.method.critic import TrajectoryCritic
 from diffplan.method.model import TrajectoryModel
 from diffplan.method.network.base import AbstractBackbone
 from diffplan.method.network.value_unet import ValueUnet
+from diffplan.method.noise.schedule import NoiseSchedule
 from diffplan.method.noise.supported_schedulers import check_scheduler
+from diffplan.method.normalizer import AbstractNormalizer
 from diffplan.method.trajectory import TransitionLayout
 
 FORMAT = 2
-_HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_")
+# Weights may share memory, so they may be larger than their file, but not by much.
+_MOST_SHARING = 8
 # Where a training keeps its networks in the state of its module.
 _LIVE, _AVERAGE, _NORMALIZER = "backbone.", "average.average.", "normalizer."
 
@@ -62,33 +67,41 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
     """Loads a checkpoint without running any code that might be in it.
 
     Returns:
-        Its content; the known parts of the config have their present ``_target_``, whatever the format.
+        Its content. ``state_dict`` holds tensors by name, ``global_step`` is a number, and ``diffplan`` has plain
+        values of known types; the known parts of its config have their present ``_target_``, whatever the format. All
+        other entries are as the training wrote them.
 
     Raises:
-        CheckpointError: no file, not a checkpoint of this project, truncated, of a later format, or one that would
+        CheckpointError: no file, not a checkpoint of this project, damaged, of a later format, or one that would
             execute code.
     """
     path = Path(path)
-    checkpoint = read_tensors(path)
-    origin = checkpoint.get("diffplan") if isinstance(checkpoint, dict) else None
-    if not isinstance(origin, dict) or not isinstance(origin.get("config"), dict) or "state_dict" not in checkpoint:
+    content = read_tensors(path)
+    origin = content.get("diffplan") if isinstance(content, dict) else None
+    if not isinstance(origin, dict) or "config" not in origin or "state_dict" not in content:
         raise CheckpointError(f"{path} is no checkpoint of diffplan: it has no 'diffplan' entry with its config.")
-    if origin.get("format", 1) not in (1, FORMAT):
-        raise CheckpointError(
-            f"{path} has the checkpoint format {origin['format']!r}, but this version reads formats up to {FORMAT}; "
-            "install a later version of diffplan."
-        )
-    return checkpoint | {"diffplan": origin | {"config": with_targets(origin["config"])}}
+    _check_format(origin.get("format", 1), path)
+    with usable(path):
+        checked = {
+            "version": typed(origin.get("version"), str, "version"),
+            "data": _data_identity(origin.get("data")),
+            "config": training_settings(origin["config"]),
+        }
+        return content | {
+            "state_dict": _weights(content["state_dict"], most_bytes=_MOST_SHARING * path.stat().st_size),
+            "global_step": typed(content.get("global_step"), int, "global_step"),
+            "diffplan": origin | checked,
+        }
 
 
 def read_tensors(path: Path) -> Any:
-    """Loads what ``torch.save`` wrote, as long as it is tensors and plain values.
+    """Loads what ``torch.save`` wrote, as long as it is tensors and plain values, and proves that it is not damaged.
 
     Raises:
-        CheckpointError: no file, truncated, or one that would execute code; the message names what it asks for.
+        CheckpointError: no file, damaged, or one that would execute code; the message names what it asks for.
     """
-    if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint at {path}.")
+    with open_archive(path) as archive:
+        verify_checksums(archive, path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
@@ -96,26 +109,9 @@ def read_tensors(path: Path) -> Any:
         raise CheckpointError(
             f"{path} holds pickled code ({asked.group(1) if asked else _reason(error)}) and is not loaded."
         ) from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except Exception as error:
+        # Hostile content makes an unpickler raise errors of every kind.
         raise CheckpointError(f"{path} is truncated or not a checkpoint: {_reason(error)}.") from error
-
-
-def checkpoint_config(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the resolved config that the checkpoint was trained with, plain values only.
-
-    Planning builds the scheduler and the task from it, so both are checked here.
-
-    Raises:
-        CheckpointError: scheduler or task name something that is no such part.
-    """
-    config: dict[str, Any] = checkpoint["diffplan"]["config"]
-    for key, group in (("scheduler", "scheduler"), ("task", "body")):
-        node = config.get(key)
-        if isinstance(node, dict):
-            _class_of(group, node)
-            for value in node.values():
-                _refuse_parts(value)
-    return config
 
 
 def load_model(path: Path | str) -> TrajectoryModel:
@@ -124,9 +120,7 @@ def load_model(path: Path | str) -> TrajectoryModel:
     Raises:
         CheckpointError: it cannot be read, names something that may not be built, or its weights do not fit its config.
     """
-    checkpoint = _read_kind(path, is_critic=False)
-    with _fitting(path):
-        return _filled(build_model(checkpoint["diffplan"]["config"]), checkpoint["state_dict"])
+    return trained_model(read_checkpoint(path), path)
 
 
 def load_critic(path: Path | str) -> TrajectoryCritic:
@@ -135,9 +129,20 @@ def load_critic(path: Path | str) -> TrajectoryCritic:
     Raises:
         CheckpointError: it cannot be read, names something that may not be built, or its weights do not fit its config.
     """
-    checkpoint = _read_kind(path, is_critic=True)
-    with _fitting(path):
-        return _filled(build_critic(checkpoint["diffplan"]["config"]), checkpoint["state_dict"])
+    return _trained(read_checkpoint(path), path, is_critic=True)
+
+
+def trained_model(checkpoint: Mapping[str, Any], path: Path | str) -> TrajectoryModel:
+    """Rebuilds a trained denoiser from a checkpoint that was read already.
+
+    Args:
+        checkpoint: What ``read_checkpoint`` returned.
+        path: Its file, for messages.
+
+    Raises:
+        CheckpointError: it names something that may not be built, or its weights do not fit its config.
+    """
+    return _trained(checkpoint, path, is_critic=False)
 
 
 def build_model(config: Mapping[str, Any]) -> TrajectoryModel:
@@ -147,13 +152,11 @@ def build_model(config: Mapping[str, Any]) -> TrajectoryModel:
         config: The resolved config of a training, plain values only.
 
     Raises:
-        CheckpointError: a part is not one of its group.
+        CheckpointError: a part is not one of its group, or has a wrong setting.
     """
-    backbone = _build("backbone", config["backbone"])
-    if not isinstance(backbone, AbstractBackbone):
-        raise CheckpointError(f"{type(backbone).__name__} is no denoiser.")
-    conditioning = _build("conditioning", config["conditioning"])
-    return TrajectoryModel(backbone, conditioning=conditioning, **_common_parts(config))
+    backbone, normalizer = _networks(config, is_critic=False)
+    conditioning = _build("conditioning", config.get("conditioning"), "conditioning")
+    return TrajectoryModel(backbone, normalizer, conditioning=conditioning, **_noise_and_columns(config, backbone))
 
 
 def build_critic(config: Mapping[str, Any]) -> TrajectoryCritic:
@@ -163,65 +166,125 @@ def build_critic(config: Mapping[str, Any]) -> TrajectoryCritic:
         config: The resolved config of a training, plain values only.
 
     Raises:
-        CheckpointError: a part is not one of its group.
+        CheckpointError: a part is not one of its group, or has a wrong setting.
     """
-    backbone = _build("backbone", config["critic"]["backbone"])
-    if not isinstance(backbone, ValueUnet):
-        raise CheckpointError(f"{type(backbone).__name__} is no critic.")
-    return TrajectoryCritic(backbone, target=_build("critic", config["critic"]["target"]), **_common_parts(config))
+    backbone, normalizer = _networks(config, is_critic=True)
+    target = _build("critic", config["critic"].get("target"), "critic.target")
+    return TrajectoryCritic(backbone, normalizer, target=target, **_noise_and_columns(config, backbone))
 
 
-def _common_parts(config: Mapping[str, Any]) -> dict[str, Any]:
-    data, scheduler = config["datamodule"], _build("scheduler", config["scheduler"])
+def _networks(config: Mapping[str, Any], is_critic: bool) -> tuple[Any, AbstractNormalizer]:
+    """Builds what has weights or statistics."""
+    where, kind = ("critic.backbone", ValueUnet) if is_critic else ("backbone", AbstractBackbone)
+    node = (config.get("critic") or {}).get("backbone") if is_critic else config.get("backbone")
+    backbone = _build("backbone", node, where)
+    if not isinstance(backbone, kind):
+        raise CheckpointError(f"{type(backbone).__name__} is no {'critic' if is_critic else 'denoiser'}.")
+    return backbone, _build("normalizer", config.get("normalizer"), "normalizer")
+
+
+def _noise_and_columns(config: Mapping[str, Any], backbone: Any) -> dict[str, Any]:
+    data = config.get("datamodule") or {}
+    keys = ("action_dim", "observation_dim", "horizon", "stride")
+    action_dim, observation_dim, horizon, stride = (typed(data.get(key), int, f"datamodule.{key}") for key in keys)
+    layout = TransitionLayout(action_dim, observation_dim)
+    if backbone.transition_dim != layout.transition_dim:
+        raise CheckpointError(
+            f"the network has {backbone.transition_dim} columns, but the data has {action_dim} of actions and "
+            f"{observation_dim} of observations."
+        )
+    backbone.check_horizon(horizon)
+    scheduler = _build("scheduler", config.get("scheduler"), "scheduler")
     check_scheduler(scheduler)
-    return {
-        "normalizer": _build("normalizer", config["normalizer"]),
-        "scheduler": scheduler,
-        "layout": TransitionLayout(data["action_dim"], data["observation_dim"]),
-        "horizon": data["horizon"],
-        "stride": data["stride"],
-    }
+    schedule, steps = NoiseSchedule(scheduler), scheduler.config.num_train_timesteps
+    if len(schedule.noise) != steps or not (schedule.signal.isfinite() & schedule.noise.isfinite()).all():
+        raise CheckpointError(f"the scheduler must have {steps} noise levels between 0 and 1; its betas are wrong.")
+    return {"scheduler": scheduler, "layout": layout, "horizon": horizon, "stride": stride}
 
 
-def _build(group: str, node: Mapping[str, Any]) -> Any:
-    """Builds one part from plain values; a part inside a part is handed over as it is, not built."""
-    return _class_of(group, node)(**{key: value for key, value in node.items() if key not in _HYDRA_KEYS})
+def _build(group: str, node: Any, name: str) -> Any:
+    """Builds one part; its class is named by this package, and its settings are typed."""
+    settings = part_settings(group, node, name)
+    module, _, kind = settings.pop("_target_").rpartition(".")
+    found = getattr(importlib.import_module(module), kind)
+    if group == "scheduler" and not (isinstance(found, type) and issubclass(found, diffusers.SchedulerMixin)):
+        raise CheckpointError(f"diffusers' {kind} is no scheduler.")
+    return found(**settings)
 
 
-def _class_of(group: str, node: Mapping[str, Any]) -> Any:
-    """Finds the class of a part among those that the group's yamls offer, and diffusers' schedulers."""
-    target = node.get("_target_", node.get("_part_"))
-    module, _, name = str(target).rpartition(".")
-    if target in targets_of_group(group) and not module.startswith("diffusers"):
-        return getattr(importlib.import_module(module), name)
-    if group == "scheduler" and module.startswith("diffusers"):
-        found = getattr(diffusers, name, None)
-        if isinstance(found, type) and issubclass(found, diffusers.SchedulerMixin):
-            return found
-    raise _foreign(target)
+def _check_format(number: Any, path: Path) -> None:
+    if type(number) is not int or number not in (1, FORMAT):
+        raise CheckpointError(
+            f"{path} has the checkpoint format {shown(number)}, but this version reads formats up to {FORMAT}; "
+            "install a later version of diffplan."
+        )
 
 
-def _refuse_parts(node: Any) -> None:
-    if isinstance(node, dict):
-        if "_target_" in node:
-            raise _foreign(node["_target_"])
-        node = list(node.values())
-    if isinstance(node, list):
-        for value in node:
-            _refuse_parts(value)
+def _data_identity(given: Any) -> dict[str, Any]:
+    identity = plain_settings(given, "data")
+    if not isinstance(identity, dict):
+        raise CheckpointError(f"the identity of its data must be a group of settings, got {shown(given)}.")
+    kinds = {"name": str, "kind": str, "sha256": str, "num_transitions": int}
+    return identity | {key: typed(identity.get(key), kind, f"data.{key}") for key, kind in kinds.items()}
 
 
-def _foreign(target: Any) -> CheckpointError:
-    return CheckpointError(f"the checkpoint asks for {target!r} to be called, which is no part of a model.")
+def _weights(given: Any, most_bytes: int) -> dict[str, Tensor]:
+    """Checks that weights are named tensors that the file really holds."""
+    if not isinstance(given, dict):
+        raise CheckpointError(f"its state_dict must hold tensors by name, got {shown(given)}.")
+    for name, value in given.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise CheckpointError(f"its state_dict must hold tensors by name, got {shown(name)}: {shown(value)}.")
+        if value.layout != torch.strided or value.device.type != "cpu" or value.is_quantized:
+            raise CheckpointError(f"the weights {shown(name)} are no ordinary tensor.")
+        if value.untyped_storage().nbytes() < value.nbytes:
+            raise CheckpointError(f"the weights {shown(name)} are larger than what is stored of them.")
+    if sum(value.nbytes for value in given.values()) > most_bytes:
+        raise CheckpointError("its weights are larger than its file.")
+    return dict(given)
 
 
-def _read_kind(path: Path | str, is_critic: bool) -> dict[str, Any]:
-    checkpoint = read_checkpoint(path)
+def _trained(checkpoint: Mapping[str, Any], path: Path | str, is_critic: bool) -> Any:
+    config, state = checkpoint["diffplan"]["config"], checkpoint["state_dict"]
     # Only a critic has a range of returns.
-    if ("value_offset" in checkpoint["state_dict"]) != is_critic:
+    if ("value_offset" in state) != is_critic:
         held, needed = ("denoiser", "critic") if is_critic else ("critic", "denoiser")
         raise CheckpointError(f"{path} holds a {held} where a {needed} is needed.")
-    return checkpoint
+    try:
+        # On this device tensors have shapes and no memory, whatever sizes the config has.
+        with torch.device("meta"):
+            backbone, normalizer = _networks(config, is_critic)
+        expected = {f"{_AVERAGE}{name}": value for name, value in backbone.state_dict().items()}
+        expected |= {f"{_NORMALIZER}{name}": value for name, value in normalizer.state_dict().items()}
+        expected |= {f"value_{name}": torch.empty((), device="meta") for name in ("offset", "scale") if is_critic}
+        _check_weights(state, expected)
+        return _filled((build_critic if is_critic else build_model)(config), state)
+    except DiffplanError as error:
+        raise CheckpointError(f"the model in {path} cannot be rebuilt: {error}") from error
+    except Exception as error:
+        # Constructors, diffusers' among them, raise errors of every kind for settings that do not go together.
+        raise CheckpointError(f"the model in {path} cannot be rebuilt: {_reason(error)}.") from error
+
+
+def _check_weights(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Compares names, shapes and kinds of numbers, and refuses numbers that no training would have kept."""
+    unfit = "its weights do not fit its config"
+    for name, wanted in expected.items():
+        given = state.get(name)
+        if given is None:
+            raise CheckpointError(f"{unfit}: {name} is missing.")
+        if given.shape != wanted.shape or given.is_floating_point() != wanted.is_floating_point():
+            raise CheckpointError(
+                f"{unfit}: {name} has the shape {list(given.shape)} and the type {given.dtype}, but must have "
+                f"{list(wanted.shape)} and {wanted.dtype}."
+            )
+    for name, value in state.items():
+        if name.startswith((_AVERAGE, _NORMALIZER)) and name not in expected:
+            raise CheckpointError(f"{unfit}: there should be no {shown(name)}.")
+        if value.is_floating_point() and not value.float().isfinite().all():
+            raise CheckpointError(f"{shown(name)} holds numbers that are not finite.")
+        if name in (f"{_NORMALIZER}scale", "value_scale") and not (value > 0).all():
+            raise CheckpointError(f"{name} must be above 0.")
 
 
 def _filled(model: Any, state: Mapping[str, Tensor]) -> Any:
@@ -233,17 +296,6 @@ def _filled(model: Any, state: Mapping[str, Tensor]) -> Any:
         model.offset.copy_(state["value_offset"])
         model.scale.copy_(state["value_scale"])
     return model
-
-
-@contextmanager
-def _fitting(path: Path | str) -> Iterator[None]:
-    """Turns every error of a config and weights that do not fit into one sentence."""
-    try:
-        yield
-    except CheckpointError:
-        raise
-    except Exception as error:
-        raise CheckpointError(f"the weights in {path} do not fit its config: {_reason(error)}.") from error
 
 
 def _reason(error: BaseException) -> str:

@@ -7,6 +7,7 @@ import torch
 
 from diffplan.config.checkpoint_settings import checkpoint_settings
 from diffplan.config.parts import with_targets
+from diffplan.errors import CheckpointError
 
 FIRST = Path(__file__).parents[1] / "golden" / "first_format" / "checkpoints" / "last.ckpt"
 
@@ -24,12 +25,14 @@ def test_the_settings_of_a_checkpoint_are_read_without_torch():
 @pytest.mark.parametrize("content", [b"", b"no archive", FIRST.read_bytes()[:2000]])
 def test_a_file_that_is_no_checkpoint_has_none(content, tmp_path):
     (tmp_path / "last.ckpt").write_bytes(content)
-    assert checkpoint_settings(tmp_path / "last.ckpt") is None
+    with pytest.raises(CheckpointError, match="is truncated or not a checkpoint"):
+        checkpoint_settings(tmp_path / "last.ckpt")
 
 
 def test_a_checkpoint_of_another_project_has_none(tmp_path):
     torch.save({"state_dict": {}}, tmp_path / "last.ckpt")
-    assert checkpoint_settings(tmp_path / "last.ckpt") is None
+    with pytest.raises(CheckpointError, match="is no checkpoint of diffplan"):
+        checkpoint_settings(tmp_path / "last.ckpt")
 
 
 def test_code_in_a_checkpoint_is_not_run(tmp_path):
@@ -38,7 +41,6 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
             return (Path.touch, (tmp_path / "touched",))
 
     torch.save({"diffplan": {"config": {"seed": 1, "attack": Attack()}}}, tmp_path / "last.ckpt")
-    settings = checkpoint_settings(tmp_path / "last.ckpt")
-    assert settings is not None
-    assert settings["seed"] == 1
+    with pytest.raises(CheckpointError, match=r"config\.attack must be"):
+        checkpoint_settings(tmp_path / "last.ckpt")
     assert not (tmp_path / "touched").exists()

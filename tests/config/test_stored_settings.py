@@ -112,7 +112,7 @@ def test_a_scheduler_that_diffusers_does_not_have_is_refused():
         ("backbone", {"dim": True}, "dim"),
         ("backbone", {"dim": None}, "dim"),
         ("backbone", {"dim": 10**9}, "dim"),
-        ("backbone", {"dim": {"_target_": "os.system"}}, "dim"),
+        ("backbone", {"dim": {"of": 8}}, "dim"),
         ("backbone", {"dim": [8]}, "dim"),
         ("backbone", {"dim_multipliers": [1, "2"]}, "dim_multipliers"),
         ("backbone", {"dim_multipliers": [1, 2.5, 2]}, "dim_multipliers"),
@@ -136,6 +136,12 @@ def test_a_wrong_setting_of_a_part_is_named(group, node, key):
     good = {"backbone": UNET, "scheduler": DDPM}[group]
     with pytest.raises(CheckpointError, match=rf"^{group}.*{key}"):
         part_settings(group, {**good, **node}, group)
+
+
+@pytest.mark.parametrize("node", [{"dim": {"_target_": "os.system"}}, {"more": [{"a": {"_part_": "os.system"}}]}])
+def test_a_part_inside_a_part_is_refused(node):
+    with pytest.raises(CheckpointError, match=r"asks for 'os\.system' to be called"):
+        part_settings("backbone", {**UNET, **node}, "backbone")
 
 
 def test_a_missing_setting_is_named_unless_the_caller_gives_it():

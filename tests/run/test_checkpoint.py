@@ -2,6 +2,7 @@ import copy
 import os
 import pickle
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -13,13 +14,13 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from diffplan.config.checkpoint_settings import planning_settings
 from diffplan.config.parts import with_first_names
 from diffplan.config.paths import CONF_DIR
 from diffplan.config.resolvers import register_resolvers
 from diffplan.errors import CheckpointError
 from diffplan.run.checkpoint import (
     build_model,
-    checkpoint_config,
     checkpoint_origin,
     checkpoint_weights,
     load_critic,
@@ -27,6 +28,8 @@ from diffplan.run.checkpoint import (
     read_checkpoint,
 )
 from diffplan.training.modules import DiffuserModule
+
+DATA = {"name": "maze2d-umaze-v1", "kind": "regenerated", "sha256": "0" * 64, "num_transitions": 3000}
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +78,7 @@ def checkpoint(config, module) -> dict:
     return {
         "state_dict": module.state_dict(),
         "global_step": 3,
-        "diffplan": checkpoint_origin(config, {"name": "maze2d-umaze-v1"}),
+        "diffplan": checkpoint_origin(config, DATA),
     }
 
 
@@ -136,10 +139,10 @@ def test_a_model_s_state_is_what_its_training_module_writes(checkpoint, module):
 def test_the_first_format_named_parts_by_the_paths_they_had(save, checkpoint, config):
     first = with_first_names(config)
     assert first["backbone"]["_target_"] == "diffplan.backbone.temporal_unet.TemporalUnet"
-    checkpoint["diffplan"] = {"version": "0.1.0", "config": first, "data": {"name": "maze2d-umaze-v1"}}
+    checkpoint["diffplan"] = {"version": "0.1.0", "config": first, "data": DATA}
     path = save(checkpoint)
     assert load_model(path).normalizer.offset.tolist() == [2.0, 2.0, 0.0, 0.0]
-    assert checkpoint_config(read_checkpoint(path)) == config
+    assert read_checkpoint(path)["diffplan"]["config"] == config
 
 
 def test_a_later_format_is_refused(save, checkpoint):
@@ -179,8 +182,7 @@ def test_what_a_training_run_writes_is_rebuilt_with_weights_and_statistics(tmp_p
 
 
 def test_its_config_is_the_one_it_was_trained_with(save, checkpoint, config):
-    read = read_checkpoint(save(checkpoint))
-    assert checkpoint_config(read) == config
+    assert read_checkpoint(save(checkpoint))["diffplan"]["config"] == config
 
 
 def test_a_compiled_model_s_checkpoint_is_loaded_without_compiling(save, checkpoint):
@@ -289,7 +291,7 @@ def test_a_name_that_is_no_part_of_its_group_is_refused(save, checkpoint, name):
 
 def test_a_part_inside_a_part_is_not_built(save, checkpoint, tmp_path):
     checkpoint["diffplan"]["config"]["backbone"]["dim"] = {"_target_": "os.mkdir", "path": str(tmp_path / "executed")}
-    with pytest.raises(CheckpointError, match="do not fit its config"):
+    with pytest.raises(CheckpointError, match=r"asks for 'os\.mkdir' to be called"):
         load_model(save(checkpoint))
     assert not (tmp_path / "executed").exists()
 
@@ -326,12 +328,12 @@ def test_nothing_foreign_is_built_for_planning_either(save, checkpoint, part, in
     config[part] = {**config[part], "extra": [foreign]} if inside else foreign
     read = read_checkpoint(save(checkpoint))
     with pytest.raises(CheckpointError, match=r"asks for 'os\.system' to be called"):
-        checkpoint_config(read)
+        planning_settings(read["diffplan"]["config"])
 
 
 def test_weights_of_another_architecture_are_refused(save, checkpoint):
     checkpoint["diffplan"]["config"]["backbone"]["dim"] = 16
-    with pytest.raises(CheckpointError, match=r"the weights in .* do not fit its config") as error:
+    with pytest.raises(CheckpointError, match=r"last\.ckpt .* its weights do not fit its config") as error:
         load_model(save(checkpoint))
     one_sentence(error)
 
@@ -342,3 +344,121 @@ def test_a_checkpoint_without_a_usable_config_is_refused(save, checkpoint, broke
     with pytest.raises(CheckpointError) as error:
         load_model(save(checkpoint))
     one_sentence(error)
+
+
+ENTRIES = {
+    "global_step": [None, -1, 1.5, "3", True, 10**30, torch.tensor(3), [3]],
+    "state_dict": [None, [], "weights", {"a": 1}, {1: torch.ones(1)}, {"a": torch.ones(2).to_sparse()}],
+    "diffplan": [None, [], {}, "x"],
+}
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in ENTRIES.items() for value in values])
+def test_a_wrong_entry_of_a_checkpoint_is_one_sentence(save, checkpoint, key, value):
+    with pytest.raises(CheckpointError, match=r"last\.ckpt") as error:
+        load_model(save(checkpoint | {key: value}))
+    one_sentence(error)
+
+
+@pytest.mark.parametrize("key", ["global_step", "state_dict", "diffplan"])
+def test_a_missing_entry_of_a_checkpoint_is_one_sentence(save, checkpoint, key):
+    del checkpoint[key]
+    with pytest.raises(CheckpointError, match=r"last\.ckpt") as error:
+        load_model(save(checkpoint))
+    one_sentence(error)
+
+
+@pytest.mark.parametrize("key", ["name", "kind", "sha256", "num_transitions"])
+@pytest.mark.parametrize("value", [None, "${oc.env:HOME}", "\x1b[2J", [], {"_target_": "os.system"}, float("nan")])
+def test_a_wrong_identity_of_the_data_is_one_sentence(save, checkpoint, key, value):
+    checkpoint["diffplan"]["data"] = {**DATA, key: value}
+    with pytest.raises(CheckpointError, match=rf"cannot be used: data\.{key} must") as error:
+        read_checkpoint(save(checkpoint))
+    one_sentence(error)
+
+
+@pytest.mark.parametrize("number", [None, "2", [], 1.0, torch.tensor([1, 2]), 0])
+def test_a_format_that_is_no_known_number_is_refused(save, checkpoint, number):
+    checkpoint["diffplan"]["format"] = number
+    with pytest.raises(CheckpointError, match="this version reads formats up to 2") as error:
+        read_checkpoint(save(checkpoint))
+    one_sentence(error)
+
+
+@pytest.mark.parametrize("place", ["name", "extra"])
+def test_text_that_would_be_resolved_is_refused_wherever_it_stands(save, checkpoint, place):
+    checkpoint["diffplan"]["config"]["critic"] = {place: ["${oc.env:HOME}"]}
+    with pytest.raises(CheckpointError, match=rf"config\.critic\.{place} must be short printable text") as error:
+        read_checkpoint(save(checkpoint))
+    one_sentence(error)
+
+
+def test_a_flipped_bit_in_the_weights_is_found_before_they_are_used(save, checkpoint):
+    path = save(checkpoint)
+    content = bytearray(path.read_bytes())
+    content[content.index(checkpoint["state_dict"]["average.average.head.1.weight"].numpy().tobytes())] ^= 64
+    path.write_bytes(content)
+    with pytest.raises(
+        CheckpointError, match=r"is damaged: its entry 'last/data/\d+' differs from the checksum"
+    ) as error:
+        load_model(path)
+    one_sentence(error)
+
+
+WEIGHT = "average.average.head.1.weight"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "reason"),
+    [
+        (WEIGHT, lambda value: None, "is missing"),
+        (WEIGHT, lambda value: value[:1], "has the shape"),
+        (WEIGHT, lambda value: value.long(), "torch.int64"),
+        (WEIGHT, lambda value: value * float("nan"), "not finite"),
+        (WEIGHT, lambda value: value.double() * 1e300, "not finite"),
+        (WEIGHT, lambda value: value[:1, :1, :1].expand(10**5, 10**5, 10**2), "larger than what is stored"),
+        ("backbone.head.1.weight", lambda value: value / 0, "not finite"),
+        ("normalizer.offset", lambda value: value * float("inf"), "not finite"),
+        ("normalizer.scale", lambda value: value * 0, "must be above 0"),
+        ("normalizer.scale", lambda value: -value, "must be above 0"),
+        ("average.average.more", lambda _: torch.ones(1), "there should be no"),
+    ],
+)
+def test_weights_that_no_training_keeps_are_refused_by_name(save, checkpoint, name, change, reason):
+    state = checkpoint["state_dict"] = dict(checkpoint["state_dict"])
+    changed = change(state.get(name))
+    if changed is None:
+        del state[name]
+    else:
+        state[name] = changed
+    with pytest.raises(CheckpointError, match=rf"{re.escape(name)}.*{reason}|{reason}.*{re.escape(name)}") as error:
+        load_model(save(checkpoint))
+    one_sentence(error)
+
+
+@pytest.mark.parametrize(
+    ("group", "key", "value"),
+    [
+        ("backbone", "dim", 60_000), ("backbone", "dim_multipliers", [1, 60_000]),
+        ("backbone", "transition_dim", 10**6),
+        ("backbone", "kernel_size", 10**9), ("normalizer", "transition_dim", 10**6), ("datamodule", "horizon", 10**9),
+        ("datamodule", "observation_dim", 10**6), ("scheduler", "num_train_timesteps", 10**9),
+    ],
+)  # fmt: skip
+def test_sizes_that_the_file_does_not_hold_take_no_memory(save, checkpoint, group, key, value):
+    checkpoint["diffplan"]["config"][group][key] = value
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CheckpointError) as error:
+        load_model(save(checkpoint))
+    one_sentence(error)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+def test_rebuilding_a_model_draws_no_other_random_numbers_than_its_network(save, checkpoint, config):
+    path = save(checkpoint)
+    torch.manual_seed(0)
+    build_model(config)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    load_model(path)
+    assert torch.equal(torch.rand(1), expected)
