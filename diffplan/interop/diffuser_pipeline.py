@@ -9,15 +9,14 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from diffusers import DiffusionPipeline, ModelMixin, UNet1DModel
-from diffusers.utils import BaseOutput, is_accelerate_available
-from huggingface_hub import snapshot_download
+from diffusers import DiffusionPipeline, ModelMixin
+from diffusers.utils import BaseOutput
 from jaxtyping import Float
 from torch import Tensor
 
 from diffplan.errors import CheckpointError, ConfigError
-from diffplan.interop.diffusers_folder import build_scheduler, read_settings
-from diffplan.interop.diffusers_networks import CriticModel, DenoiserModel, backbone_of, critic_backbone_of
+from diffplan.interop.diffusers_folder import build_scheduler, has_file, local_folder, plain_file, read_settings
+from diffplan.interop.diffusers_networks import backbone_of, critic_backbone_of, load_network
 from diffplan.interop.exported_parts import PartEntry
 from diffplan.interop.trajectory_format import TrajectoryFormat
 from diffplan.method.critic import TrajectoryCritic
@@ -30,11 +29,6 @@ from diffplan.planner.candidates import Candidates, PlanDrawer
 
 Array = np.ndarray | Tensor
 Observations = Float[Array, "*env observation"]
-
-_DOWNLOAD = ("cache_dir", "force_download", "local_files_only", "token", "revision")
-# No pickles: a repository that holds nothing else is refused when its weights are looked for.
-_PATTERNS = ["*.json", "*.safetensors", "README.md"]
-_NETWORKS: dict[str, Any] = {"UNet1DModel": UNet1DModel, "DenoiserModel": DenoiserModel, "CriticModel": CriticModel}
 
 
 @dataclass
@@ -99,7 +93,11 @@ class DiffuserPipeline(DiffusionPipeline):
 
     @classmethod
     def from_pretrained(
-        cls, pretrained_model_name_or_path: str | os.PathLike, parts: Sequence[type] = (), **settings: Any
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike,
+        parts: Sequence[type] = (),
+        torch_dtype: torch.dtype = torch.float32,
+        **settings: Any,
     ) -> "DiffuserPipeline":
         """Loads an exported folder, or a ``ValueGuidedRLPipeline``'s if ``trajectory=`` is given, from disk or the Hub.
 
@@ -107,35 +105,30 @@ class DiffuserPipeline(DiffusionPipeline):
             pretrained_model_name_or_path: Folder, or name on the Hub.
             parts: Classes of your own that the model was exported with: conditioning, normaliser, sampler. No other
                 class outside this package and diffusers is built, whatever the folder names.
-            settings: Those of diffusers' ``from_pretrained``; a component under its name takes the place of the
-                folder's.
+            torch_dtype: Precision of the networks.
+            settings: A component under its name takes the place of the folder's. The others are those of diffusers'
+                ``from_pretrained`` that say how a folder is fetched.
 
         Raises:
-            CheckpointError: The folder does not say what the columns of a plan mean, or names a class that may not be
-                built.
+            CheckpointError: The folder does not say what the columns of a plan mean, names a class that may not be
+                built, or holds weights that are broken or not those of its networks.
+            ConfigError: A setting is not known.
         """
-        folder = Path(pretrained_model_name_or_path)
-        download = {key: settings.pop(key) for key in _DOWNLOAD if key in settings}
-        if not folder.is_dir():
-            folder = Path(snapshot_download(str(folder), allow_patterns=_PATTERNS, **download))
         names = ("unet", "scheduler", "trajectory", "value_function")
         components = {name: settings.pop(name) for name in names if name in settings}
-        settings.setdefault("low_cpu_mem_usage", is_accelerate_available())
+        folder = local_folder(pretrained_model_name_or_path, settings)
         if "trajectory" not in components:
-            if not (folder / "trajectory").is_dir():
+            if not has_file(folder, "trajectory"):
                 raise CheckpointError(
                     f"{folder} has no folder 'trajectory', so its normalisation is unknown; give "
                     "trajectory=TrajectoryFormat(...), or convert it with diffplan import."
                 )
-            components["trajectory"] = TrajectoryFormat.from_pretrained(folder / "trajectory", parts=parts)
+            components["trajectory"] = TrajectoryFormat.from_pretrained(folder, "trajectory", parts)
         for name in ("unet", "value_function"):
-            if name not in components and (name == "unet" or (folder / name).is_dir()):
-                kind = read_settings(folder / name / "config.json").get("_class_name")
-                if kind not in _NETWORKS:
-                    raise CheckpointError(f"{folder / name} is a {kind}; known are {', '.join(_NETWORKS)}.")
-                components[name] = _NETWORKS[kind].from_pretrained(folder / name, **settings)
+            if name not in components and (name == "unet" or has_file(folder, name)):
+                components[name] = load_network(folder, name).to(torch_dtype)
         if "scheduler" not in components:
-            config = read_settings(folder / "scheduler" / "scheduler_config.json")
+            config = read_settings(plain_file(folder, "scheduler/scheduler_config.json"))
             components["scheduler"] = build_scheduler(config, folder, "; give scheduler=...")
         return cls(**components)
 

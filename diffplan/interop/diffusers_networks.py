@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +12,9 @@ from diffusers.models.unets.unet_1d import UNet1DOutput
 from torch import Tensor, nn
 
 from diffplan.errors import CheckpointError
+from diffplan.interop.diffusers_folder import plain_file, read_settings, read_weights
 from diffplan.interop.network_layers import Kind, network_settings, parameter_names, translate
+from diffplan.interop.plain_tensors import check_same_shapes
 from diffplan.method.network.base import AbstractBackbone
 from diffplan.method.network.temporal_unet import TemporalUnet
 from diffplan.method.network.value_unet import ValueUnet
@@ -48,6 +51,7 @@ _DOWN, _UP = "DownResnetBlock1D", "UpResnetBlock1D"
 # Attribute of a model that holds what our form of it was made of, and that form. It is not a submodule, so the model is
 # saved without it.
 _FORM = "_diffplan_form"
+_LONGEST, _MOST_ROWS = 100, 1_000_000
 _DEFAULTS = inspect.signature(UNet1DModel.__init__).parameters
 
 
@@ -114,6 +118,80 @@ def critic_model(network: ValueUnet, offset: Tensor, scale: Tensor) -> UNet1DMod
     return _diffusers_form(network, weights, network.horizon)
 
 
+def load_network(folder: Path, part: str) -> UNet1DModel | DenoiserModel | CriticModel:
+    """Loads a network of a pipeline's folder; its sizes are those of its weights, and its file must say the same.
+
+    Args:
+        folder: Folder of the pipeline.
+        part: Name of the network in it, ``unet`` or ``value_function``.
+
+    Raises:
+        CheckpointError: The network cannot be read, or is none that a pipeline here plans with.
+    """
+    kind: Kind = "denoiser" if part == "unet" else "critic"
+    path = plain_file(folder, f"{part}/config.json")
+    config, weights = read_settings(path), read_weights(folder, part)
+    form, settings = described_network(config, weights, kind, path)
+    try:
+        with torch.device("meta"):
+            wanted = form(**settings).state_dict()
+    except ValueError as error:  # From PyTorch, for widths that its layers cannot have.
+        raise CheckpointError(f"the weights in {path.parent} fit no {kind}: {error}.") from error
+    check_same_shapes(wanted, weights, path.parent, kind)
+    # The first weights are drawn and then replaced. That must not move PyTorch's random numbers.
+    with torch.random.fork_rng(devices=[]):
+        model = form(**settings)
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def described_network(config: Mapping[str, Any], weights: Mapping[str, Tensor], kind: Kind, path: Path) -> Any:
+    """Finds the class and the arguments of a network that a folder holds.
+
+    Args:
+        config: Settings that its file gives.
+        weights: By the names in the folder.
+        kind: Which network it must be.
+        path: The file of settings, for messages.
+
+    Returns:
+        The class, and the arguments of its constructor.
+
+    Raises:
+        CheckpointError: The class is none of a network here, or file and weights say different things.
+    """
+    name, own = config.get("_class_name"), DenoiserModel if kind == "denoiser" else CriticModel
+    if name not in ("UNet1DModel", own.__name__):
+        raise CheckpointError(f"{path.parent} is a {name!s:.{_LONGEST}}; known are UNet1DModel, {own.__name__}.")
+    if name == "UNet1DModel":
+        check_config(config, kind)
+        sizes = network_settings(translate(weights, kind, "diffusers", path.parent), kind)
+        settings = _unet_settings(sizes, kind, _rows(config, "sample_size", path))
+        form: Any = UNet1DModel
+    else:
+        horizon = _rows(config, "horizon", path) if kind == "critic" else None
+        form, settings = own, network_settings(own_names(weights), kind, horizon)
+    for key, value in settings.items():
+        said = config.get(key, _DEFAULTS[key].default if form is UNet1DModel else None)
+        # JSON has no tuples, and no number is a truth value.
+        said = tuple(said) if isinstance(value, tuple) and isinstance(said, list) else said
+        if said != value or isinstance(said, bool) != isinstance(value, bool):
+            raise CheckpointError(f"{path} says {key}={said!s:.{_LONGEST}}, but the weights are of {value}.")
+    return form, settings
+
+
+def _rows(config: Mapping[str, Any], key: str, path: Path) -> int:
+    rows = config.get(key, _DEFAULTS["sample_size"].default)
+    if isinstance(rows, bool) or not isinstance(rows, int) or not 1 <= rows <= _MOST_ROWS:
+        raise CheckpointError(f"{path} says {key}={rows!s:.{_LONGEST}}, but it must be a number of rows of a plan.")
+    return rows
+
+
+def own_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns the weights of a ``DenoiserModel`` or ``CriticModel`` by the names of its network."""
+    return {name.removeprefix("network."): value for name, value in weights.items()}
+
+
 def why_no_unet(network: TemporalUnet | ValueUnet) -> str | None:
     """Returns what ``UNet1DModel`` cannot express of a network; None if it can express it."""
     kind: Kind = "denoiser" if isinstance(network, TemporalUnet) else "critic"
@@ -170,10 +248,12 @@ def check_config(config: Mapping[str, Any], kind: Kind) -> None:
         # Old files lack some settings, which then have diffusers' defaults.
         given = config.get(key, _DEFAULTS[key].default)
         if given != value:
-            raise CheckpointError(f"the {kind} has {key}={given!r}, but it must be {value!r} here.")
-    for key, known in (("down_block_types", {_DOWN}), ("up_block_types", {_UP} if kind == "denoiser" else set())):
-        if foreign := set(config.get(key) or ()) - known:
-            raise CheckpointError(f"the {kind} has {key} with {min(foreign)!r}, which no network here has.")
+            raise CheckpointError(f"the {kind} has {key}={given!r:.{_LONGEST}}, but it must be {value!r} here.")
+    for key, known in (("down_block_types", [_DOWN]), ("up_block_types", [_UP] if kind == "denoiser" else [])):
+        blocks = config.get(key) or ()
+        for block in blocks if isinstance(blocks, list | tuple) else [blocks]:
+            if block not in known:
+                raise CheckpointError(f"the {kind} has {key} with {block!r:.{_LONGEST}}, which no network here has.")
 
 
 def _diffusers_form(network: TemporalUnet | ValueUnet, weights: Mapping[str, Tensor], horizon: int) -> Any:
@@ -185,15 +265,21 @@ def _diffusers_form(network: TemporalUnet | ValueUnet, weights: Mapping[str, Ten
         model = (DenoiserModel if kind == "denoiser" else CriticModel)(**settings)
         model.network.load_state_dict(weights)
         return model.eval()
-    widths = tuple(settings["dim"] * multiplier for multiplier in settings["dim_multipliers"])
-    count, columns = len(widths), settings["transition_dim"]
-    model = UNet1DModel(
-        **_UNET[kind], sample_size=horizon, in_channels=columns, out_channels=columns, block_out_channels=widths,
-        down_block_types=(_DOWN,) * count, up_block_types=(_UP,) * (count - 1) if kind == "denoiser" else (),
-    )  # fmt: skip
-    names = parameter_names(kind, count, "diffusers")
+    model = UNet1DModel(**_unet_settings(settings, kind, horizon))
+    names = parameter_names(kind, len(settings["dim_multipliers"]), "diffusers")
     model.load_state_dict({theirs: weights[ours] for theirs, ours in names.items() if ours in weights})
     return model.eval()
+
+
+def _unet_settings(sizes: Mapping[str, Any], kind: Kind, horizon: int | None) -> dict[str, Any]:
+    """Returns the arguments of the ``UNet1DModel`` that computes what a network of ours with these sizes does."""
+    widths = tuple(sizes["dim"] * multiplier for multiplier in sizes["dim_multipliers"])
+    count, columns = len(widths), sizes["transition_dim"]
+    return {
+        **_UNET[kind], "sample_size": horizon, "in_channels": columns, "out_channels": columns,
+        "block_out_channels": widths, "down_block_types": (_DOWN,) * count,
+        "up_block_types": (_UP,) * (count - 1) if kind == "denoiser" else (),
+    }  # fmt: skip
 
 
 def _sharing(form: type, model: Any, kind: Kind, horizon: int | None = None) -> Any:

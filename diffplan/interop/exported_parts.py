@@ -4,8 +4,11 @@ import inspect
 import logging
 import pkgutil
 import re
+import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from beartype.door import is_bearable
 
 from diffplan.config.parts import part_targets, with_part_names
 from diffplan.config.stored_settings import part_settings
@@ -54,6 +57,27 @@ def build_part(group: str, entry: PartEntry, own: Sequence[type], *given: Any) -
     Raises:
         CheckpointError: No such class is known, or the settings do not fit it.
     """
+    kind, settings = check_part(group, entry, own)
+    try:
+        return kind(*given, **settings)
+    except TypeError as error:
+        raise CheckpointError(f"the settings of {group} {entry!r} do not fit its class: {error}.") from error
+
+
+def check_part(group: str, entry: PartEntry, own: Sequence[type]) -> tuple[Any, dict[str, Any]]:
+    """Finds the class of a part, and refuses settings that its constructor does not take.
+
+    Args:
+        group: The part's group in ``conf``.
+        entry: What ``part_entry`` returned.
+        own: Further classes that may be built.
+
+    Returns:
+        The class and its settings.
+
+    Raises:
+        CheckpointError: No such class is known, or the settings do not fit it.
+    """
     stem, settings = split_entry(entry)
     known: dict[str, Any] = _targets(group) | {_stem(kind): kind for kind in own}
     found = known.get(stem, known.get(f"{stem}_{group}"))
@@ -64,9 +88,20 @@ def build_part(group: str, entry: PartEntry, own: Sequence[type], *given: Any) -
         )
     kind = pkgutil.resolve_name(found) if isinstance(found, str) else found
     try:
-        return kind(*given, **settings)
-    except TypeError as error:
-        raise CheckpointError(f"the settings of {group} {stem!r} do not fit its class: {error}.") from error
+        hints = typing.get_type_hints(kind.__init__)
+    except NameError:  # A class of somebody else may name types that only its type checker knows.
+        hints = {}
+    taken = inspect.signature(kind).parameters.keys() - _NOT_SETTINGS
+    for key, value in settings.items():
+        # JSON writes whole floats as ints and has no tuples.
+        candidates = (value, tuple(value) if isinstance(value, list) else value, _as_float(value))
+        if key not in taken or not any(is_bearable(candidate, hints.get(key, Any)) for candidate in candidates):
+            raise CheckpointError(f"the settings of {group} {stem!r} do not fit its class: {key}={value!r}.")
+    return kind, settings
+
+
+def _as_float(value: Any) -> Any:
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def sampler_of_run(node: Any, scheduler: Any) -> Any:
@@ -97,11 +132,15 @@ def sampler_of_run(node: Any, scheduler: Any) -> Any:
     return build_part("sampler", {"part": stem.removeprefix("sampler/"), "settings": settings}, (), scheduler, None)
 
 
-def part_overrides(group: str, entry: PartEntry) -> list[str]:
-    """Returns the overrides of a config that choose a part."""
-    stem, settings = split_entry(entry)
-    name = stem if stem in _targets(group) else f"{stem}_{group}"
-    return [f"{group}={name}", *(f"{group}.{key}={value}" for key, value in settings.items())]
+def part_name(group: str, entry: PartEntry) -> str:
+    """Returns the stem of the yaml in ``conf`` that offers a part.
+
+    Raises:
+        CheckpointError: No yaml of the group offers it, or the settings do not fit it.
+    """
+    stem, _ = split_entry(entry)
+    check_part(group, entry, ())
+    return stem if stem in _targets(group) else f"{stem}_{group}"
 
 
 def split_entry(entry: PartEntry) -> tuple[str, dict[str, Any]]:

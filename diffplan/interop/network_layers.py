@@ -109,7 +109,7 @@ def translate(weights: Mapping[str, Tensor], kind: Kind, dialect: Dialect, sourc
         raise CheckpointError(f"{source} holds no {kind}.")
     names = parameter_names(kind, num_levels, dialect)
     if foreign := [name for name in weights if name not in names]:
-        raise CheckpointError(f"{source} has weights that no {kind} here has: {foreign[0]!r}.")
+        raise CheckpointError(f"{source} has weights that no {kind} here has: {foreign[0]!r:.200}.")
     # The original stores the gain and bias of a layer normalisation with two axes of length 1 around the channels.
     return {
         names[name]: torch.flatten(value) if name.endswith((".g", ".b")) else value for name, value in weights.items()
@@ -135,8 +135,15 @@ def network_settings(weights: Mapping[str, Tensor], kind: Kind, horizon: int | N
     names = ["time_embedding.layers.0.weight", *(f"{level}.first.first.convolution.weight" for level in levels)]
     if missing := [name for name in names if name not in weights]:
         raise CheckpointError(f"the weights are no {kind}'s: {missing[0]} is missing.")
+    if wrong := [name for name in names if weights[name].ndim != (2 if name == names[0] else 3)]:
+        raise CheckpointError(f"the weights are no {kind}'s: {wrong[0]} has shape {tuple(weights[wrong[0]].shape)}.")
     dim, first = weights[names[0]].shape[1], [weights[name] for name in names[1:]]
-    widths = [weight.shape[0] for weight in first]
+    widths, kernel_size = [weight.shape[0] for weight in first], first[0].shape[2]
+    if not dim or dim % 8 or not kernel_size % 2:
+        raise CheckpointError(
+            f"the weights are no {kind}'s: its base width is {dim}, which must be a multiple of 8, and its "
+            f"convolutions have width {kernel_size}, which must be odd."
+        )
     if any(width % dim for width in widths):
         raise CheckpointError(f"the levels' widths {widths} are no multiples of the base width {dim}.")
     own = {"attention": "middle_attention.to_qkv.weight" in weights} if kind == "denoiser" else {"horizon": horizon}
@@ -144,7 +151,7 @@ def network_settings(weights: Mapping[str, Tensor], kind: Kind, horizon: int | N
         "transition_dim": first[0].shape[1],
         "dim": dim,
         "dim_multipliers": [width // dim for width in widths],
-        "kernel_size": first[0].shape[2],
+        "kernel_size": kernel_size,
         **own,
     }
 

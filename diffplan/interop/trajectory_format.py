@@ -1,5 +1,6 @@
 """Describes the columns, units and noise of plans, as a component of an exported pipeline."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -11,7 +12,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from diffplan.errors import CheckpointError, TaskMismatchError
-from diffplan.interop.exported_parts import PartEntry, build_part, part_entry
+from diffplan.interop.diffusers_folder import local_folder, plain_file, read_settings, read_weights, typed_settings
+from diffplan.interop.exported_parts import PartEntry, build_part, check_part, part_entry
+from diffplan.interop.plain_tensors import check_noise, check_same_shapes, check_statistics
+from diffplan.interop.trajectory_settings import TrajectorySettings
 from diffplan.method.conditioning import AbstractConditioning
 from diffplan.method.critic import ReturnTarget
 from diffplan.method.model import TrajectoryModel
@@ -81,11 +85,7 @@ class TrajectoryFormat(ModelMixin, ConfigMixin):
         format: int = 1,
     ) -> None:
         super().__init__()
-        if format > FORMAT:
-            raise CheckpointError(
-                f"the exported model has format {format}, but this version reads formats up to {FORMAT}; install a "
-                "later version of diffplan."
-            )
+        _check_version(format)
         self.parts: tuple[type, ...] = ()
         self.register_buffer("offset", torch.zeros(action_dim + observation_dim))
         self.register_buffer("scale", torch.ones(action_dim + observation_dim))
@@ -93,22 +93,37 @@ class TrajectoryFormat(ModelMixin, ConfigMixin):
             self.register_buffer("alphas_cumprod", torch.zeros(num_train_timesteps))
 
     @classmethod
-    def from_pretrained(cls, *place: Any, parts: Sequence[type] = (), **settings: Any) -> "TrajectoryFormat":
+    def from_pretrained(
+        cls, place: str | os.PathLike, subfolder: str = ".", parts: Sequence[type] = (), **settings: Any
+    ) -> "TrajectoryFormat":
         """Loads the format of an exported folder.
 
         Args:
-            place: Arguments of diffusers' ``from_pretrained``.
+            place: The folder, or a name on the Hub.
+            subfolder: Folder in it that holds the format.
             parts: Classes of your own that the model was exported with.
-            settings: Further arguments of diffusers' ``from_pretrained``.
+            settings: Those of diffusers' ``from_pretrained`` that say how it is fetched.
 
         Raises:
-            CheckpointError: The format is of a later version, or a part is not known.
+            CheckpointError: The format is broken or of a later version, or a part is not known.
         """
-        loaded = super().from_pretrained(*place, **{"low_cpu_mem_usage": False, **settings})
+        folder = local_folder(place, settings)
+        path = plain_file(folder, f"{subfolder}/config.json")
+        content = read_settings(path)
+        _check_version(content.get("format", 1))
+        loaded = cls(**typed_settings(TrajectorySettings, content, path).model_dump())
         loaded.parts = tuple(parts)
         # Unknown parts are refused now, not at the first plan.
         loaded.normalizer(), loaded.conditioning
-        return loaded
+        if loaded.config.sampler is not None:
+            check_part("sampler", loaded.config.sampler, loaded.parts)
+        weights = read_weights(folder, subfolder)
+        check_same_shapes(loaded.state_dict(), weights, path.parent, "trajectory format")
+        check_statistics(weights["offset"], weights["scale"], path.parent)
+        if "alphas_cumprod" in weights:
+            check_noise(weights["alphas_cumprod"], path.parent)
+        loaded.load_state_dict(weights)
+        return loaded.eval()
 
     @classmethod
     def of_model(
@@ -216,3 +231,12 @@ class TrajectoryFormat(ModelMixin, ConfigMixin):
         """Builds a sampler by its name; None takes the exported one, or the rule of the released code."""
         name = name or self.config.sampler or "sample_shift_sampler"
         return build_part("sampler", name, self.parts, scheduler, num_inference_steps)
+
+
+def _check_version(number: Any) -> None:
+    """Refuses the format of a later version, whose settings need not be known here."""
+    if isinstance(number, int) and number > FORMAT:
+        raise CheckpointError(
+            f"the exported model has format {number:.6g}, but this version reads formats up to {FORMAT}; install a "
+            "later version of diffplan."
+        )

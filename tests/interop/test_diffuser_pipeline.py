@@ -7,7 +7,7 @@ from diffusers import DDIMScheduler, DiffusionPipeline, DPMSolverMultistepSchedu
 from diffusers.experimental import ValueGuidedRLPipeline
 
 from diffplan.errors import CheckpointError, ConfigError, HorizonError, TaskMismatchError
-from diffplan.interop import diffuser_pipeline as module
+from diffplan.interop import diffusers_folder as module
 from diffplan.interop.diffuser_pipeline import DiffuserPipeline, DiffuserPipelineOutput
 from diffplan.interop.diffusers_env import DiffusersEnv
 from diffplan.method.guide import AbstractGuide, ValueGuide
