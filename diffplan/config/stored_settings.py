@@ -35,6 +35,7 @@ _RANGES = {
     "num_train_timesteps": (1, 100_000),
     "original_inference_steps": (1, 100_000),
     "diffusion_steps": (1, 100_000),
+    "solver_order": (1, 3),
     "seed": (0, 2**32 - 1),
     "global_step": (0, 2**53),
     "num_transitions": (0, 2**53),

@@ -7,7 +7,6 @@ become values of known types, and weights must be plain tensors of finite number
 import inspect
 import json
 import logging
-import math
 import os
 import re
 import stat
@@ -23,15 +22,13 @@ from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from diffplan.config.stored_settings import part_settings, shown
 from diffplan.errors import CheckpointError, ConfigError, closest
 from diffplan.interop.plain_tensors import check_noise, check_sizes, plain_tensors
 from diffplan.run.checkpoint import read_tensors
 
 _MOST_JSON_BYTES = 2**20
 _MOST_LETTERS = 200
-# Schedulers make tables of this length.
-_MOST_STEPS = 100_000
-_LARGEST = 1e9
 _SCHEDULER_NAME = re.compile(r"[A-Za-z0-9]{1,100}Scheduler")
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _DOWNLOAD = ("cache_dir", "force_download", "local_files_only", "token", "revision")
@@ -176,39 +173,23 @@ def build_scheduler(config: Mapping[str, Any], folder: Path, advice: str = "") -
     kind: Any = getattr(diffusers, name, None) if _SCHEDULER_NAME.fullmatch(name) else None
     # The base classes of schedulers inherit from one of these two alone.
     if not (isinstance(kind, type) and issubclass(kind, diffusers.SchedulerMixin) and issubclass(kind, ConfigMixin)):
-        raise CheckpointError(
-            f"{folder} has a scheduler {name[:_MOST_LETTERS]!r}, which diffusers does not have{advice}."
-        )
-    taken = inspect.signature(kind.__init__).parameters
-    settings = {key: value for key, value in config.items() if key in taken and key not in ("self", "kwargs")}
-    if unknown := [key for key in config if key not in taken and not key.startswith("_")]:
-        logger.warning("The %s in %s has no setting %r; it is left out.", name, folder, unknown[0][:_MOST_LETTERS])
-    for key, value in settings.items():
-        if not _is_plain(value, taken[key].default):
-            raise CheckpointError(f"the {name} in {folder} cannot have {key}={str(value)[:_MOST_LETTERS]!r}.")
+        raise CheckpointError(f"{folder} has a scheduler {shown(name)}, which diffusers does not have{advice}.")
+    defaults = {key: taken.default for key, taken in inspect.signature(kind).parameters.items()}
+    for key in config:
+        if key not in defaults and not key.startswith("_"):
+            logger.warning("The %s in %s has no setting %s; it is left out.", name, folder, shown(key))
+    # A default may be a number that no file may otherwise give, such as minus infinity.
+    given = {key: value for key, value in config.items() if key in defaults and value != defaults[key]}
+    settings = part_settings("scheduler", {"_target_": f"diffusers.{name}", **given}, f"{folder}/scheduler")
+    del settings["_target_"]
     try:
         scheduler = kind(**settings)
     except Exception as error:  # Diffusers' constructors raise errors of many kinds for values they cannot use.
         reason = str(error).partition("\n")[0].rstrip(".")
-        raise CheckpointError(f"the settings of the {name} in {folder} do not go together: {reason}.") from error
+        raise CheckpointError(f"the settings in {folder}/scheduler do not go together: {reason}.") from error
     if getattr(scheduler, "alphas_cumprod", None) is not None:
-        check_noise(scheduler.alphas_cumprod, f"the {name} in {folder}")
+        check_noise(scheduler.alphas_cumprod, f"{folder}/scheduler")
     return scheduler
-
-
-def _is_plain(value: Any, default: Any) -> bool:
-    """Tells whether a scheduler may have a value: of its default's type, or any plain one if the default is None."""
-    if isinstance(value, list):
-        return isinstance(default, list | None) and len(value) <= _MOST_STEPS and all(_is_plain(v, 0.0) for v in value)
-    if value is None or isinstance(value, bool | str):
-        is_of_kind = default is None or isinstance(value, type(default))
-        return is_of_kind and (not isinstance(value, str) or len(value) <= _MOST_LETTERS)
-    if isinstance(default, bool | str | list) or not isinstance(value, int | float):
-        return False
-    if isinstance(value, int):
-        return 0 <= value <= _MOST_STEPS
-    # Some have a default of minus infinity.
-    return not isinstance(default, int) and (value == default or (math.isfinite(value) and abs(value) <= _LARGEST))
 
 
 def read_weights(folder: Path, part: str) -> dict[str, Tensor]:

@@ -1,14 +1,17 @@
 """Writes an exported model as a folder, completely or not at all, and never over something else."""
 
-import tempfile
+import os
 from pathlib import Path
 
 import torch
 
 from diffplan.errors import CheckpointError
 from diffplan.interop.diffuser_pipeline import DiffuserPipeline
+from diffplan.interop.diffusers_folder import has_file, reading
 from diffplan.interop.diffusers_networks import critic_model, denoiser_model, why_no_unet
+from diffplan.interop.plain_tensors import check_finite, check_statistics
 from diffplan.interop.trajectory_format import TrajectoryFormat
+from diffplan.interop.whole_folder import sweep_leftovers, whole_folder
 from diffplan.method.critic import TrajectoryCritic, check_pair
 from diffplan.method.model import TrajectoryModel
 
@@ -27,11 +30,14 @@ def exported_pipeline(
         form: Its trajectory format.
 
     Raises:
-        CheckpointError: The networks cannot be exported.
+        CheckpointError: The networks cannot be exported, or hold numbers that are not finite.
         TaskMismatchError: Denoiser and critic do not belong together.
     """
+    check_finite(model.backbone.state_dict(), "the denoiser")
+    check_statistics(form.offset, form.scale, "the normaliser")
     value_function = None
     if critic is not None:
+        check_finite(critic.backbone.state_dict() | {"offset": critic.offset, "scale": critic.scale}, "the critic")
         check_pair(model, critic)
         value_function = critic_model(critic.backbone, critic.offset, critic.scale)
     pipeline = DiffuserPipeline(denoiser_model(model.backbone, model.horizon), model.scheduler, form, value_function)
@@ -63,21 +69,12 @@ def write_export(pipeline: DiffuserPipeline, card: str, folder: Path) -> None:
         folder: Where to.
 
     Raises:
-        CheckpointError: The folder holds something else.
+        CheckpointError: The folder holds something else, or cannot be written.
     """
     check_place(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as place:
-        partial = Path(place) / "new"
-        partial.mkdir()
-        pipeline.save_pretrained(partial)
-        (partial / "README.md").write_text(card)
-        # Temporary folders and safetensors files are private, but an export must be readable by everyone.
-        for path in (partial, *partial.rglob("*")):
-            path.chmod(0o755 if path.is_dir() else 0o644)
-        if folder.exists():
-            folder.rename(Path(place) / "former")
-        partial.rename(folder)
+    with whole_folder(folder, "the export") as new:
+        pipeline.save_pretrained(new)
+        (new / "README.md").write_text(card, encoding="utf-8")
 
 
 def check_place(folder: Path) -> None:
@@ -86,9 +83,13 @@ def check_place(folder: Path) -> None:
     Raises:
         CheckpointError: The folder holds something else.
     """
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    if not ((folder / "model_index.json").is_file() and (folder / "trajectory" / "config.json").is_file()):
+    with reading(folder):
+        if folder.parent.is_dir():
+            sweep_leftovers(folder)
+        if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
+            return
+        is_export = all(has_file(folder, name) for name in ("model_index.json", "trajectory/config.json"))
+    if not is_export or folder.is_symlink():
         raise CheckpointError(f"{folder} holds something else than an exported model; choose another folder with --to")
 
 

@@ -8,10 +8,8 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from beartype.door import is_bearable
-
 from diffplan.config.parts import part_targets, with_part_names
-from diffplan.config.stored_settings import part_settings
+from diffplan.config.stored_settings import part_settings, shown, typed
 from diffplan.errors import CheckpointError
 
 # Arguments of constructors that come from the model and the caller, not from the settings.
@@ -92,16 +90,10 @@ def check_part(group: str, entry: PartEntry, own: Sequence[type]) -> tuple[Any, 
     except NameError:  # A class of somebody else may name types that only its type checker knows.
         hints = {}
     taken = inspect.signature(kind).parameters.keys() - _NOT_SETTINGS
-    for key, value in settings.items():
-        # JSON writes whole floats as ints and has no tuples.
-        candidates = (value, tuple(value) if isinstance(value, list) else value, _as_float(value))
-        if key not in taken or not any(is_bearable(candidate, hints.get(key, Any)) for candidate in candidates):
-            raise CheckpointError(f"the settings of {group} {stem!r} do not fit its class: {key}={value!r}.")
-    return kind, settings
-
-
-def _as_float(value: Any) -> Any:
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    for key in settings:
+        if key not in taken:
+            raise CheckpointError(f"the settings of {group} {stem!r} do not fit its class: it takes no {shown(key)}.")
+    return kind, {key: typed(value, hints.get(key, Any), f"{group}.{key}") for key, value in settings.items()}
 
 
 def sampler_of_run(node: Any, scheduler: Any) -> Any:

@@ -1,21 +1,32 @@
 """Weights of models from elsewhere: folders in diffusers' layout, and states of the original repository."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from diffusers import UNet1DModel
 from jaxtyping import Float
 from torch import Tensor
 
 from diffplan.errors import CheckpointError, TaskMismatchError
-from diffplan.interop.diffusers_folder import build_scheduler, read_settings, read_weights
-from diffplan.interop.diffusers_networks import check_config
+from diffplan.interop.diffusers_folder import (
+    build_scheduler,
+    has_file,
+    plain_file,
+    read_settings,
+    read_weights,
+    reading,
+)
+from diffplan.interop.diffusers_networks import described_network, own_names
 from diffplan.interop.network_layers import Kind, translate
+from diffplan.interop.plain_tensors import check_noise, plain_tensors
 from diffplan.interop.trajectory_format import TrajectoryFormat
 from diffplan.run.checkpoint import read_tensors
 
+_MOST_STEPS = 10**12
 # The maze branch has no attention, so the layer after it has the number of the attention.
 _MAZE_RESAMPLE = re.compile(r"^(downs|ups)\.(\d+)\.2\.conv\.")
 
@@ -71,13 +82,17 @@ def read_networks(
     Raises:
         CheckpointError: There is no model, or it cannot be read.
     """
-    if not source.exists():
-        raise CheckpointError(f"there is nothing at {source}.")
-    if (source / "model_index.json").is_file():
-        has_critic = (source / "value_function").is_dir()
-        return read_diffusers(source, "denoiser"), read_diffusers(source, "critic") if has_critic else None
-    denoiser = read_original(find_state(source, epoch), "denoiser", prediction_type)
-    return denoiser, None if critic is None else read_original(find_state(Path(critic)), "critic")
+    with reading(source):
+        if not os.path.lexists(source):
+            raise CheckpointError(f"there is nothing at {source}.")
+        if source.is_dir():
+            os.listdir(source)  # A folder that cannot be read would seem to be empty.
+        if has_file(source, "model_index.json"):
+            has_critic = has_file(source, "value_function")
+            return read_diffusers(source, "denoiser"), read_diffusers(source, "critic") if has_critic else None
+        denoiser = read_original(find_state(source, epoch), "denoiser", prediction_type)
+    with reading(Path(critic or "")):
+        return denoiser, None if critic is None else read_original(find_state(Path(critic)), "critic")
 
 
 def read_diffusers(folder: Path, kind: Kind) -> ImportedWeights:
@@ -86,29 +101,27 @@ def read_diffusers(folder: Path, kind: Kind) -> ImportedWeights:
     Raises:
         CheckpointError: The network cannot be read, would run code, or computes what no network here does.
     """
-    place = folder / ("unet" if kind == "denoiser" else "value_function")
-    config, weights = read_settings(place / "config.json"), read_weights(place)
-    if config.get("_class_name") == ("DenoiserModel" if kind == "denoiser" else "CriticModel"):
-        weights = {name.removeprefix("network."): value for name, value in weights.items()}
-    else:
-        check_config(config, kind)
-        weights = translate(weights, kind, "diffusers", place)
-    said = read_settings(folder / "scheduler" / "scheduler_config.json")
+    part = "unet" if kind == "denoiser" else "value_function"
+    place = plain_file(folder, f"{part}/config.json")
+    config, weights = read_settings(place), read_weights(folder, part)
+    network, _ = described_network(config, weights, kind, place)
+    weights = translate(weights, kind, "diffusers", place.parent) if network is UNet1DModel else own_names(weights)
+    said = read_settings(plain_file(folder, "scheduler/scheduler_config.json"))
     scheduler = build_scheduler(said, folder)
     alphas_cumprod = getattr(scheduler, "alphas_cumprod", None)
     if alphas_cumprod is None:
         raise CheckpointError(f"{folder} has a {type(scheduler).__name__}, whose noise no model here is trained on.")
-    form = None
-    if (folder / "trajectory" / "config.json").is_file():
-        form = TrajectoryFormat.from_pretrained(folder / "trajectory")
+    form = TrajectoryFormat.from_pretrained(folder, "trajectory") if has_file(folder, "trajectory") else None
+    if form is not None and "prediction_type" in said:
+        form.check_scheduler(scheduler)
     return ImportedWeights(
         average=weights,
         live=weights,
         alphas_cumprod=alphas_cumprod,
         horizon=None if form is None else form.config.horizon,
         # If the key is missing, diffusers assumes epsilon, which the published hopper models do not predict.
-        prediction_type=said.get("prediction_type"),
-        clip_sample=said.get("clip_sample"),
+        prediction_type=scheduler.config.prediction_type if "prediction_type" in said else None,
+        clip_sample=scheduler.config.get("clip_sample") if "clip_sample" in said else None,
         form=form,
     )
 
@@ -152,14 +165,18 @@ def read_original(path: Path, kind: Kind, prediction_type: str | None = None) ->
     state = read_tensors(path)
     if not isinstance(state, dict) or not {"model", "ema"} <= state.keys():
         raise CheckpointError(f"{path} is no state of the original repository: it has no 'model' and 'ema'.")
-    diffusion: Mapping[str, Tensor] = state["ema"]
-    weights = diffusion.get("loss_fn.weights")
+    diffusion, live = (plain_tensors(state[key], f"'{key}' of {path}") for key in ("ema", "model"))
+    noise, loss, step = diffusion.get("alphas_cumprod"), diffusion.get("loss_fn.weights"), state.get("step", 0)
+    if noise is not None:
+        check_noise(noise, path)
+    if not isinstance(step, int) or not 0 <= step <= _MOST_STEPS:
+        raise CheckpointError(f"{path} holds a 'step' that is no number of optimiser steps.")
     return ImportedWeights(
         average=_renamed(diffusion, kind, path),
-        live=_renamed(state["model"], kind, path),
-        step=int(state.get("step", 0)),
-        alphas_cumprod=diffusion.get("alphas_cumprod"),
-        horizon=None if weights is None or weights.ndim != 2 else len(weights),
+        live=_renamed(live, kind, path),
+        step=int(step),
+        alphas_cumprod=noise,
+        horizon=None if loss is None or loss.ndim != 2 else len(loss),
         prediction_type=prediction_type or "sample",
     )
 
