@@ -147,16 +147,23 @@ def critic_file(critic: str | None, checkpoint: Path) -> Path | None:
 
 
 def planner_of_checkpoint(overrides: list[str]) -> list[str]:
-    """Chooses the kind of planner that the (first) checkpoint was trained with, where none is named."""
+    """Chooses the kind of planner that the (first) checkpoint was trained with, where none is named.
+
+    Raises:
+        CheckpointError: the only checkpoint cannot be read.
+    """
     named = [override.partition("=")[2] for override in overrides if override.startswith("checkpoint=")]
     if not named or any(override.startswith("planner=") for override in overrides):
         return []
     try:
         trained = checkpoint_settings(checkpoint_file(named[0].split(",")[0].strip("'\"")))
     except CheckpointError:
-        # The command itself will say what is wrong with the checkpoint.
+        if "," not in named[0]:
+            raise
+        # The sweep's cell will say what is wrong with its checkpoint.
         return []
-    part = with_part_names(trained.get("planner") or {}).get("_part_", "")
+    planner = trained.get("planner")
+    part = with_part_names(planner).get("_part_", "") if isinstance(planner, dict) else ""
     return [f"planner={part.rpartition('/')[2]}"] if part.startswith("planner/") else []
 
 

@@ -5,11 +5,10 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from diffplan.config.checkpoint_settings import checkpoint_settings, planning_settings, usable
+from diffplan.config.checkpoint_settings import checkpoint_settings, planning_settings, size_settings, usable
 from diffplan.config.resolvers import checkpoint_file
 from diffplan.config.settings import TRAIN
 from diffplan.config.stages import check_stages
-from diffplan.config.stored_settings import part_settings
 from diffplan.config.task import Task
 from diffplan.errors import DiffplanError
 from diffplan.terminal import printable
@@ -54,8 +53,8 @@ def check_settings(config: DictConfig, command: str) -> None:
         trained = checkpoint_settings(path)
         with usable(path):
             take_from_checkpoint(config, planning_settings(trained))
-            backbone = part_settings("backbone", trained.get("backbone"), "backbone")
-        check_horizon(config.planner.get("horizon"), backbone)
+            trained = size_settings(trained)
+        check_horizon(config.planner.get("horizon"), trained["backbone"])
         check_guide(config, critic_file(config.critic.path, path) is not None)
     check_config(config, command)
     plain: Any = OmegaConf.to_container(config, resolve=True)

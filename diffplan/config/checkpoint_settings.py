@@ -15,7 +15,7 @@ from diffplan.config.task import Task
 from diffplan.errors import CheckpointError, DiffplanError, closest
 
 _CONTENT = "/data.pkl"
-_PREDICTIONS = Literal["sample", "epsilon", "v_prediction", "flow"]
+_PREDICTIONS = Literal["sample", "epsilon", "v_prediction"]
 
 
 def checkpoint_settings(path: Path) -> dict[str, Any]:
@@ -109,16 +109,38 @@ def planning_settings(trained: Mapping[str, Any]) -> dict[str, Any]:
     task = part_settings("body", trained.get("task"), "task")
     Task(**{key: value for key, value in task.items() if key != "_target_"})
     scheduler = part_settings("scheduler", trained.get("scheduler"), "scheduler")
-    if "num_train_timesteps" not in scheduler:
-        raise CheckpointError("scheduler lacks the setting 'num_train_timesteps'.")
-    # Flows have no such setting.
-    predicts = typed(scheduler.get("prediction_type", "flow"), _PREDICTIONS, "scheduler.prediction_type")
+    is_flow = "FlowMatch" in scheduler["_target_"]
+    for key in ("num_train_timesteps", "prediction_type"):
+        if key not in scheduler and not (is_flow and key == "prediction_type"):
+            raise CheckpointError(f"scheduler lacks the setting {key!r}.")
+    predicts = "flow" if is_flow else typed(scheduler["prediction_type"], _PREDICTIONS, "scheduler.prediction_type")
     return {
         "prediction_type": predicts,
         "scheduler": scheduler,
         "task": task,
         "seed": typed(trained.get("seed"), int, "seed"),
         "name": typed(trained.get("name"), str, "name"),
+    }
+
+
+def size_settings(trained: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings that the size of a trained model follows from, each checked against its type.
+
+    Args:
+        trained: What ``training_settings`` returned.
+
+    Returns:
+        The groups ``backbone``, ``window`` with its horizon, and ``critic`` with its network, if it has one.
+
+    Raises:
+        CheckpointError: a setting is missing or cannot be used.
+    """
+    horizon = typed((trained.get("datamodule") or {}).get("horizon"), int, "datamodule.horizon")
+    network = (trained.get("critic") or {}).get("backbone")
+    return {
+        "backbone": part_settings("backbone", trained.get("backbone"), "backbone"),
+        "window": {"horizon": horizon},
+        "critic": {"backbone": network and part_settings("backbone", network, "critic.backbone")},
     }
 
 
