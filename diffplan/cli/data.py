@@ -74,6 +74,7 @@ def fetch(*names: Needed, base_url: str | None = None, force: bool = False) -> N
             num_bytes=entry.num_bytes,
             sha256=entry.sha256,
             keys=entry.keys,
+            num_rows=entry.num_transitions,
             replace=force,
         )
         if there and not force:

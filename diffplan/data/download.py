@@ -14,15 +14,17 @@ from pathlib import Path
 import requests
 
 from diffplan.data.progress import TaskProgress
-from diffplan.data.source.d4rl_file import file_sha256, summarize
+from diffplan.data.reply import Reply
+from diffplan.data.source.d4rl_file import file_sha256, read_d4rl_file, summarize
 from diffplan.errors import DataError, DownloadError
-from diffplan.files import exclusive
+from diffplan.files import cannot_write, exclusive, status_of, sync_folder
 
 logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 14  # At most one chunk is lost when a connection drops.
 RETRIES = 5
-TIMEOUT_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0  # For the answer with all its redirections, and then for each chunk.
+LARGEST_BYTES = 20_000_000_000  # Of a file whose size nobody says. D4RL's largest has 0.75 GB.
 LONGEST_BACKOFF_SECONDS = 30.0
 TRANSIENT_STATUS = (408, 416, 429, 500, 502, 503, 504)
 
@@ -34,6 +36,7 @@ def download(
     num_bytes: int | None = None,
     sha256: str | None = None,
     keys: Sequence[str] = (),
+    num_rows: int | None = None,
     progress: bool = True,
     replace: bool = False,
     wait: bool = False,
@@ -48,8 +51,9 @@ def download(
         url: Address.
         path: Where the file goes. A file that is already there is kept unless ``replace``.
         num_bytes: Published size; not checked if None.
-        sha256: Published hash. If None, the file must be HDF5 and hold ``keys``, and its hash is logged.
+        sha256: Published hash. If None, the whole file is read, must hold ``keys``, and its hash is logged.
         keys: Arrays that the file must hold if no hash is published.
+        num_rows: Rows that the file must hold if no hash is published; any number if None.
         progress: Show a progress bar on stderr if that is a terminal, otherwise lines in the log.
         replace: Download the file although one is there. The old file is replaced at the very end.
         wait: If another process is downloading the same file, wait for it instead of raising ``LockedError``.
@@ -62,20 +66,23 @@ def download(
         LockedError: Another process is downloading the file.
         DownloadError: The file cannot be downloaded or stored, or it is not the published one.
     """
+    # A file that is there is whole, so that it needs no lock and no folder that can be written.
+    if status_of(path) is not None and not (file_sha256(path) and replace):
+        return file_sha256(path)
     with _writing(path), exclusive(path, "downloading", wait):
-        if path.exists() and not replace:
+        if status_of(path) is not None and not replace:
             return file_sha256(path)
         resumed = (part := PartialFile(path, url)).belongs_here()
         transfer = Transfer(part, num_bytes, sha256 is not None, backoff_seconds)
         transfer.run(progress)
         try:
-            digest = _verify(part, num_bytes, sha256, keys)
+            digest = _verify(part, num_bytes, sha256, keys, num_rows)
         except DownloadError:
             if not resumed:
                 raise
             logger.warning("The resumed download of %s is not the published file; downloading all of it again.", url)
             transfer.run(progress)
-            digest = _verify(part, num_bytes, sha256, keys)
+            digest = _verify(part, num_bytes, sha256, keys, num_rows)
         part.publish()
         return digest
 
@@ -97,7 +104,7 @@ class PartialFile:
     @property
     def size(self) -> int:
         """Number of bytes that are already there."""
-        return self.path.stat().st_size if self.path.exists() else 0
+        return self.path.stat().st_size if self.path.is_file() else 0
 
     @property
     def validator(self) -> str | None:
@@ -105,9 +112,9 @@ class PartialFile:
         origin = self._origin()
         etag = origin.get("etag")
         # A weak ETag promises equal meaning and not equal bytes, so it may not be used to join ranges.
-        if etag and not etag.startswith("W/"):
-            return etag
-        return origin.get("last_modified")
+        version = etag if etag and not etag.startswith("W/") else origin.get("last_modified")
+        # It is sent back in a header, which holds visible characters only.
+        return version if version and version.isascii() and version.isprintable() else None
 
     def continues(self, headers: Mapping[str, str]) -> bool:
         """Returns whether a partial response starts exactly where these bytes end, in the same version of the file."""
@@ -139,13 +146,16 @@ class PartialFile:
             os.fsync(file.fileno())
         self.path.replace(self.target)
         self._origin_path.unlink(missing_ok=True)
+        sync_folder(self.target.parent)
 
-    def _origin(self) -> dict[str, str | None]:
+    def _origin(self) -> dict[str, str]:
+        if not self._origin_path.is_file():
+            return {}
         try:
             origin = json.loads(self._origin_path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
-        return origin if isinstance(origin, dict) else {}
+        return {key: text for key, text in origin.items() if isinstance(text, str)} if isinstance(origin, dict) else {}
 
 
 @dataclass
@@ -175,19 +185,19 @@ class Transfer:
             DownloadError: The server refuses or offers another size, the disk has no room, or ``RETRIES`` attempts in a
                 row brought nothing.
         """
-        failures = 0
+        failures, most = 0, self.part.size
         shown = TaskProgress(self.part.target.name, self.num_bytes, "bytes", visible=progress)
-        with requests.Session() as session, shown:
+        with shown:
             while True:
-                size = self.part.size
                 try:
-                    self._attempt(session, shown)
+                    self._attempt(shown)
                     return
                 except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
                     reason = error
                 except requests.RequestException as error:
                     raise DownloadError(f"{self.part.url} cannot be downloaded: {_plain(error)}.") from error
-                failures = 1 if self.part.size > size else failures + 1
+                failures = 1 if self.part.size > most else failures + 1
+                most = max(most, self.part.size)
                 if failures > RETRIES:
                     raise DownloadError(
                         f"{self.part.url} cannot be downloaded: {_plain(reason)} ({failures} attempts). The "
@@ -197,7 +207,7 @@ class Transfer:
                 logger.info("The download was interrupted (%s); trying again in %.1f s.", _plain(reason), pause)
                 time.sleep(pause)
 
-    def _attempt(self, session: requests.Session, shown: TaskProgress) -> None:
+    def _attempt(self, shown: TaskProgress) -> None:
         # Byte ranges and sizes count stored bytes, so the server must not compress them: identity.
         headers = {"Accept-Encoding": "identity"}
         # Bytes are kept if the server or a published hash can confirm that they belong to the same version.
@@ -207,7 +217,8 @@ class Transfer:
             headers["Range"] = f"bytes={offset}-"
             if self.part.validator:
                 headers["If-Range"] = self.part.validator
-        with session.get(self.part.url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as response:
+        with Reply(self.part.url, headers, TIMEOUT_SECONDS, CHUNK_BYTES) as reply:
+            response = reply.response()
             if response.status_code == 416 and response.headers.get("Content-Range") == f"bytes */{offset}":
                 return  # All bytes are there already.
             self._check_status(response)
@@ -220,17 +231,33 @@ class Transfer:
             total = self._total_bytes(response)
             self._check_space(total, offset)
             shown.restart(total, offset)
-            with self.part.path.open("ab") as file:
-                for chunk in response.iter_content(CHUNK_BYTES):
-                    file.write(chunk)
-                    shown.advance(len(chunk))
-        if total is not None and self.part.size < total:
-            raise requests.ConnectionError(f"the connection closed after {self.part.size:,} of {total:,} bytes")
+            self._store(reply, shown, total)
+
+    def _store(self, reply: Reply, shown: TaskProgress, total: int | None) -> None:
+        size = self.part.size
+        with self.part.path.open("ab") as file:
+            for chunk in reply.chunks():
+                file.write(chunk)
+                shown.advance(len(chunk))
+                size += len(chunk)
+                if size > (LARGEST_BYTES if total is None else total):
+                    break
+        if size > (LARGEST_BYTES if total is None else total):
+            self.part.discard()
+            announced = f"more than {LARGEST_BYTES:,} bytes" if total is None else f"more than the {total:,} bytes due"
+            raise requests.ConnectionError(f"the server sent {announced}")
+        if total is not None and size < total:
+            raise requests.ConnectionError(f"the connection closed after {size:,} of {total:,} bytes")
 
     def _check_status(self, response: requests.Response) -> None:
-        status = response.status_code
-        if status in (200, 206):
+        status, encoding = response.status_code, response.headers.get("Content-Encoding", "identity")
+        if status in (200, 206) and encoding.lower() == "identity":
             return
+        if status in (200, 206):
+            raise DownloadError(
+                f"{self.part.url} cannot be downloaded: the server answers in the encoding {encoding}, although plain "
+                "bytes were asked for; D4RL_BASE_URL=<address> uses a mirror."
+            )
         if status == 416:
             # The server has fewer bytes than there are here, so these belong to another version.
             self.part.discard()
@@ -242,13 +269,12 @@ class Transfer:
         )
 
     def _total_bytes(self, response: requests.Response) -> int | None:
-        ranged = re.fullmatch(r"bytes \d+-\d+/(\d+)", response.headers.get("Content-Range", ""))
-        if ranged:
-            total = int(ranged[1])
-        elif response.status_code == 200 and response.headers.get("Content-Length", "").isdigit():
-            total = int(response.headers["Content-Length"])
-        else:
+        header = "Content-Range" if response.status_code == 206 else "Content-Length"
+        pattern = r"bytes [0-9]+-[0-9]+/([0-9]{1,30})" if response.status_code == 206 else "([0-9]{1,30})"
+        announced = re.fullmatch(pattern, response.headers.get(header, ""))
+        if announced is None:
             return self.num_bytes
+        total = int(announced[1])
         if self.num_bytes is not None and total != self.num_bytes:
             self.part.discard()
             raise DownloadError(
@@ -266,7 +292,9 @@ class Transfer:
             )
 
 
-def _verify(part: PartialFile, num_bytes: int | None, sha256: str | None, keys: Sequence[str]) -> str:
+def _verify(
+    part: PartialFile, num_bytes: int | None, sha256: str | None, keys: Sequence[str], num_rows: int | None
+) -> str:
     """Returns the hash if the bytes are complete and right; removes them otherwise."""
     digest, problem = file_sha256(part.path), None
     if num_bytes is not None and part.size != num_bytes:
@@ -276,9 +304,12 @@ def _verify(part: PartialFile, num_bytes: int | None, sha256: str | None, keys: 
     elif sha256 is None:
         try:
             summarize(part.path, keys)
+            rows = len(read_d4rl_file(part.path))
         except DataError as error:
             problem = f"did not deliver a D4RL file: {str(error).rstrip('.')}"
         else:
+            if num_rows not in (None, rows):
+                problem = f"must have D4RL's {num_rows:,} rows, got {rows:,}"
             logger.info("No hash is published for %s; this file has SHA-256 %s.", part.target.name, digest)
     if problem is not None:
         part.discard()
@@ -295,17 +326,14 @@ def _writing(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
-        raise DownloadError(
-            f"{path} cannot be written: {error.strerror or error}; free some space or name another folder, then rerun "
-            "the same command to resume."
-        ) from error
+        raise DownloadError(cannot_write(path, error, "set D4RL_DATASET_DIR to another folder")) from error
 
 
 def _plain(error: Exception) -> str:
     """Returns the innermost cause in a few words, without the wrapping of the HTTP library."""
     if isinstance(error, requests.Timeout):
         return "the server did not answer in time"
-    text = str(error)
+    text = " ".join(str(error).split())
     for pattern in (r"\[Errno [^\]]*\] ([^'\"()]+)", r"IncompleteRead\(([^)]*)\)"):
         match = re.search(pattern, text)
         if match:

@@ -111,7 +111,7 @@ def test_list_shows_every_data_set_and_where_it_is(tmp_path, capsys):
 
 
 def test_fetch_downloads_to_d4rl_s_cache_and_prints_the_hash(mirror, tmp_path):
-    source = write(mirror / "maze2d" / MAZE, maze_arrays())
+    source = write(mirror / "maze2d" / MAZE, maze_arrays(1_000_000))
     result = command("fetch", "maze2d-umaze-v1")
     assert result.returncode == 0, result.stderr
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
@@ -128,9 +128,19 @@ def test_fetch_reports_a_file_under_d4rl_s_name_that_is_not_d4rl_s(tmp_path, cap
 
 def test_fetch_with_force_replaces_what_is_there(mirror, tmp_path, capsys):
     old = write(tmp_path / "cache" / MAZE, maze_arrays(40))
-    new = write(mirror / "maze2d" / MAZE, maze_arrays())
+    new = write(mirror / "maze2d" / MAZE, maze_arrays(1_000_000))
     assert main(["fetch", "maze2d-umaze-v1", "--force"]) == 0
     assert old.read_bytes() == new.read_bytes()
+
+
+def test_fetch_with_force_keeps_the_old_file_if_the_new_one_has_fewer_rows(mirror, tmp_path, capsys):
+    old = write(tmp_path / "cache" / MAZE, maze_arrays(40))
+    before = old.read_bytes()
+    write(mirror / "maze2d" / MAZE, maze_arrays(500))
+    assert main(["fetch", "maze2d-umaze-v1", "--force"]) == 1
+    assert "must have D4RL's 1,000,000 rows, got 500. The bytes were discarded" in capsys.readouterr().err
+    assert old.read_bytes() == before
+    assert [path.name for path in old.parent.iterdir() if not path.name.startswith(".")] == [MAZE]
 
 
 def test_fetch_checks_every_name_before_the_first_download(tmp_path, capsys):

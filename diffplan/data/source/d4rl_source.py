@@ -70,7 +70,13 @@ class D4RLSource(AbstractSource):
             file = cache_dir() / entry.file_name
             try:
                 download_file(
-                    dataset_url(entry), file, num_bytes=entry.num_bytes, sha256=entry.sha256, keys=entry.keys, wait=True
+                    dataset_url(entry),
+                    file,
+                    num_bytes=entry.num_bytes,
+                    sha256=entry.sha256,
+                    keys=entry.keys,
+                    num_rows=entry.num_transitions,
+                    wait=True,
                 )
             except DownloadError as error:
                 raise DownloadError(f"{str(error).rstrip('.')}; instead, {self._other_ways()}.") from error

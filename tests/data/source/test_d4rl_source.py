@@ -153,6 +153,11 @@ def test_a_downloaded_maze_must_have_d4rl_s_arrays(cache, server, monkeypatch, w
         D4RLSource("maze2d-umaze-v1").prepare()
     server.files[f"/maze2d/{FILE}"] = write_hdf5(five_episodes | INFOS).read_bytes()
     source = D4RLSource("maze2d-umaze-v1")
+    with pytest.raises(DownloadError, match="must have D4RL's 1,000,000 rows, got 12"):
+        source.prepare()
+    monkeypatch.setitem(
+        catalog(), "maze2d-umaze-v1", dataclasses.replace(dataset("maze2d-umaze-v1"), num_transitions=12)
+    )
     source.prepare()
     assert source.identity().num_transitions == 12
 
