@@ -28,6 +28,7 @@ from diffplan.tracking.base import AbstractRunLogger
 from diffplan.tracking.evaluation_recorder import ResultRecorder
 from diffplan.training.callback.monitors import ProvenanceCallback
 from diffplan.training.modules import AbstractTrajectoryModule, Stage, StageLogger
+from diffplan.training.resume_check import ResumeCheck, way_out
 
 # Lightning's loggers print with handlers of their own, and some of their lines and warnings are no use here: batches
 # are gathered on the device, the averaged network is in evaluation mode on purpose, short runs log little on purpose,
@@ -144,13 +145,21 @@ def run_stage(
     checkpoint: Path | None = stage.recorder.run_dir.checkpoint(module.checkpoint_name)
     if checkpoint is not None and checkpoint.exists():
         logger.info("continuing %s", checkpoint)
-        read_checkpoint(checkpoint)
+        callbacks.append(ResumeCheck(checkpoint, _read(checkpoint)))
     else:
         checkpoint = None
     with readable_console():
         trainer = instantiate(config.trainer, callbacks=callbacks, logger=list(loggers), max_steps=max_steps)
         trainer.fit(module, datamodule, ckpt_path=checkpoint, weights_only=True)
     return trainer
+
+
+def _read(checkpoint: Path) -> dict[str, Any]:
+    """Reads the checkpoint to continue from; says what to do where it cannot be read."""
+    try:
+        return read_checkpoint(checkpoint)
+    except CheckpointError as error:
+        raise CheckpointError(f"{str(error).rstrip('.')}; {way_out(checkpoint)}.") from None
 
 
 def adopt_critic(source: Path, place: Path) -> None:

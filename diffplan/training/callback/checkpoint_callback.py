@@ -92,7 +92,15 @@ class CheckpointCallback(Callback):
         stop_signal.act_at_once()
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Adds the gradients of every process, if a signal came between two of the batches that make a step."""
+        """Adds the gradients of every process, if a signal came between two of the batches that make a step.
+
+        Also names the parameters that never had a gradient, for which the optimiser has no state.
+        """
+        for optimizer in trainer.optimizers:
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            untrained = [number for number, parameter in enumerate(parameters) if parameter not in optimizer.state]
+            if untrained and trainer.global_step > 0:
+                checkpoint["untrained_parameters"] = untrained
         if self._mid_accumulation:
             gradients = {n: p.grad.detach().cpu() for n, p in pl_module.named_parameters() if p.grad is not None}
             checkpoint["accumulated_gradients"] = _from_all_processes(gradients)

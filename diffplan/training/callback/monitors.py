@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from diffplan.errors import TaskMismatchError
+from diffplan.errors import CheckpointError, TaskMismatchError
 from diffplan.run.checkpoint import checkpoint_origin
 from diffplan.training.modules import Stage
 
@@ -151,11 +151,33 @@ def _capture() -> dict[str, Any]:
     }
 
 
+def check_random_state(state: Any) -> None:
+    """Checks what ``RandomState`` keeps by restoring each process's state for a moment.
+
+    Raises:
+        CheckpointError: it is missing, or no state of the generators.
+    """
+    processes = state.get("processes") if isinstance(state, dict) else None
+    present = _capture()
+    try:
+        if not processes:
+            raise ValueError("no process")
+        for one in processes:
+            _restore(one)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError, RuntimeError):
+        raise CheckpointError("the state of its random generators is missing or damaged") from None
+    finally:
+        _restore(present)
+
+
 def _restore(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["torch"].cpu())
     if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all([cuda_state.cpu() for cuda_state in state["cuda"]])
     name, words, position, has_gauss, cached = state["numpy"]
+    if not 0 <= position <= len(words):
+        # NumPy would read beyond the end of its state.
+        raise ValueError("no position in the state")
     np.random.set_state((name, np.array(words, dtype=np.uint32), int(position), int(has_gauss), cached))
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
