@@ -90,7 +90,6 @@ _KNOWN: dict[str, Callable[[dict], Any]] = {
     "another place in the data": _with(*_LOOP, "state_dict", "combined_loader", value=[{"number": 5}]),
     "two streams of data": _with(*_LOOP, "state_dict", "combined_loader", value=[{"number": 16}] * 2),
     "a count of batches that contradicts": _with(*_BATCHES, "total", "ready", value=3),
-    "a last batch in the middle": _with(*_BATCHES, "is_last_batch", value=True),
     "no global step": _without("global_step"),
     "another global step": _with("global_step", value=7),
     "a global step in words": _with("global_step", value="8"),
