@@ -27,8 +27,8 @@ from diffplan.run.folder import RunDir
 from diffplan.tracking.base import AbstractRunLogger
 from diffplan.tracking.evaluation_recorder import ResultRecorder
 from diffplan.training.callback.monitors import ProvenanceCallback
+from diffplan.training.callback.resume_check import ResumeCheck, way_out
 from diffplan.training.modules import AbstractTrajectoryModule, Stage, StageLogger
-from diffplan.training.resume_check import ResumeCheck, way_out
 
 # Lightning's loggers print with handlers of their own, and some of their lines and warnings are no use here: batches
 # are gathered on the device, the averaged network is in evaluation mode on purpose, short runs log little on purpose,
