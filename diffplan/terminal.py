@@ -1,12 +1,16 @@
-"""Shows text that came from files and names, so that it can neither steer a terminal nor end a command."""
+"""Shows text that came from files and names, so that it can neither steer a terminal nor become part of a page."""
 
+import html
 import logging
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _LONGEST = 4_000
+# An underscore inside a word means nothing.
+_MARKDOWN = re.compile(r"[\\`*{}\[\]#|~!]|(?<!\w)_|_(?!\w)")
 
 
 def printable(text: object, longest: int = _LONGEST) -> str:
@@ -23,6 +27,16 @@ def printable(text: object, longest: int = _LONGEST) -> str:
         whole = f"{whole[: longest // 2]} ... {whole[-longest // 2 :]}"
     # Python's name of a byte that is no UTF-8 is a lone surrogate, \udc80 to \udcff.
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1].replace("\\udc", "\\x") for letter in whole)
+
+
+def markdown_text(text: object) -> str:
+    """Writes text so that Markdown shows it as it is, on one line and without HTML.
+
+    Args:
+        text: What is to be shown; it may come from a file.
+    """
+    words = " ".join(printable(word) for word in str(text).split())
+    return _MARKDOWN.sub(r"\\\g<0>", html.escape(words, quote=False))
 
 
 def plain_console(**options: Any) -> "Console":

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from diffplan.errors import CheckpointError, ResultError
+from diffplan.errors import CheckpointError, ConfigError, ResultError
 
 
 def export(*, checkpoint: str, to: str, critic: str | None = None, license: str = "mit") -> None:
@@ -18,10 +18,10 @@ def export(*, checkpoint: str, to: str, critic: str | None = None, license: str 
     Raises:
         DiffplanError: the model cannot be exported.
     """
-    print("\n".join(_export(checkpoint, Path(to), critic, license)))
+    print("\n".join(_export(checkpoint, to, critic, license)))
 
 
-def _export(checkpoint: str, folder: Path, critic: str | None, license: str) -> list[str]:
+def _export(checkpoint: str, to: str, critic: str | None, license: str) -> list[str]:
     """Writes the folder; returns lines that say what was written and who can load it."""
     from diffplan.cli.plan import critic_file
     from diffplan.config.checkpoint_settings import planning_settings, usable
@@ -32,6 +32,9 @@ def _export(checkpoint: str, folder: Path, critic: str | None, license: str) -> 
     from diffplan.interop.trajectory_format import TrajectoryFormat
     from diffplan.run.checkpoint import load_critic, read_checkpoint, trained_model
 
+    if not to:
+        raise ConfigError("--to must name the folder to write.")
+    folder = Path(to)
     check_place(folder)
     path = checkpoint_file(checkpoint)
     critic_path = critic_file(critic, path)

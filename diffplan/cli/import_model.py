@@ -50,6 +50,8 @@ def import_model(
     from diffplan.interop.imported_run import build_run, write_run
     from diffplan.interop.imported_weights import read_networks
 
+    if not to:
+        raise ConfigError("--to must name the folder of the run.")
     folder = Path(source)
     denoiser, judge = read_networks(folder, critic, epoch, prediction_type)
     for given, key in ((task, "task"), (statistics, "statistics")):

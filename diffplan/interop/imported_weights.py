@@ -84,7 +84,7 @@ def read_networks(
     """
     with reading(source):
         if not os.path.lexists(source):
-            raise CheckpointError(f"there is nothing at {source}.")
+            raise CheckpointError(f"there is nothing at {source!s:.300}.")
         if source.is_dir():
             os.listdir(source)  # A folder that cannot be read would seem to be empty.
         if has_file(source, "model_index.json"):

@@ -8,12 +8,15 @@ from pathlib import Path
 import jinja2
 import yaml
 from huggingface_hub import EvalResult, ModelCardData
+from markupsafe import Markup
 from pydantic import TypeAdapter
 
 from diffplan.errors import CheckpointError
+from diffplan.interop.diffusers_folder import reading
 from diffplan.interop.exported_parts import split_entry
 from diffplan.interop.trajectory_format import TrajectoryFormat
 from diffplan.run.result import Result
+from diffplan.terminal import markdown_text, printable
 
 # A folder of one machine in front of a file's name, and settings that only say where things lie.
 _FOLDERS = re.compile(r"(?<![^\s=,:\[\"'])(?:~|[A-Za-z]:)?[/\\](?:[^/\\,\[\]\"']+[/\\])*")
@@ -26,6 +29,7 @@ _DATA = {
     "file": "a file given by the user",
     "imported": "unknown; the weights were imported",
 }
+_MOST_BYTES = 2**20
 _SCORES = ("normalized_score_mean", "normalized_score_stderr", "num_episodes")
 _TEMPLATE = Path(__file__).parent / "template" / "model_card.md.j2"
 
@@ -60,23 +64,27 @@ def model_card(
     scores = _scores(result)
     evaluations = [
         EvalResult(
-            task_type="reinforcement-learning", dataset_type=str(data["kind"]), dataset_config=protocol,
-            dataset_name=f"{data['name']} ({data['kind']})", metric_type="normalized_score",
+            task_type="reinforcement-learning", dataset_type=str(data["kind"]), dataset_config=printable(protocol),
+            dataset_name=printable(f"{data['name']} ({data['kind']})"), metric_type="normalized_score",
             metric_value=round(mean, 2),
         )
         for protocol, (mean, *_) in scores.items() if not math.isnan(mean)
     ]  # fmt: skip
     front_matter = ModelCardData(
-        license=licence,
+        license=printable(licence),
         library_name="diffusers",
         tags=["reinforcement-learning", "offline-rl", "diffuser", "diffplan"],
         pipeline_tag="reinforcement-learning",
-        model_name=title,
+        model_name=printable(title),
         eval_results=evaluations or None,
     )
-    template = jinja2.Template(_TEMPLATE.read_text(encoding="utf-8"), trim_blocks=True, keep_trailing_newline=True)
+    # Whatever the template fills in is shown as text, but for what is Markdown already.
+    template = jinja2.Template(
+        _TEMPLATE.read_text(encoding="utf-8"), trim_blocks=True, keep_trailing_newline=True,
+        finalize=lambda value: value if isinstance(value, Markup) else markdown_text(value),
+    )  # fmt: skip
     return template.render(
-        front_matter=front_matter.to_yaml(),
+        front_matter=Markup(front_matter.to_yaml()),
         title=title,
         config=config,
         data=data,
@@ -84,7 +92,7 @@ def model_card(
         normalizer=split_entry(config.normalizer)[0],
         has_goal=split_entry(config.conditioning)[0] == "start_and_goal",
         licence=licence,
-        command=training_command(run),
+        command=_code(training_command(run)),
         steps=steps,
         seed=seed,
         cpu_seconds=[value for key, value in cost.items() if key.endswith("_cpu_seconds")],
@@ -105,12 +113,25 @@ def training_command(run: Path) -> str | None:
     path = run / ".hydra" / "overrides.yaml"
     if not path.is_file():
         return None
+    with reading(path):
+        text = path.read_bytes()[:_MOST_BYTES]
     try:
-        overrides = TypeAdapter(list[str]).validate_python(yaml.safe_load(path.read_text()) or [])
-    except (yaml.YAMLError, ValueError) as error:
+        overrides = TypeAdapter(list[str]).validate_python(yaml.safe_load(text) or [])
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be told in the model card: it is no list of overrides.") from error
     told = [_FOLDERS.sub("", override) for override in overrides if not override.startswith(_PLACES)]
     return shlex.join(["diffplan-train", *told])
+
+
+def _code(text: str | None) -> Markup | None:
+    """Returns text as code in a cell of a table, where HTML means nothing and only two signs have a meaning."""
+    if text is None:
+        return None
+    shown = printable(text).replace("|", "\\|")
+    # Code with backticks stands between more of them.
+    fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
+    space = " " * (len(fence) > 1)
+    return Markup(f"{fence}{space}{shown}{space}{fence}")
 
 
 def _scores(result: Result | None) -> dict[str, list[float]]:

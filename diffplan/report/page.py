@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from diffplan.files import write_atomically
 from diffplan.report.charts import chart_config, chart_script, chart_spec
 from diffplan.report.run_summary import ProtocolSummary
+from diffplan.terminal import printable
 
 _TEMPLATES = Path(__file__).with_name("template")
 _TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".mp4": "video/mp4"}
@@ -197,8 +198,9 @@ class Page:
     def html(self) -> str:
         """Renders the page; Vega is part of it if it has a chart, about 0.9 MB."""
         environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
-        )
+            loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+            finalize=_without_control_characters,
+        )  # fmt: skip
         environment.filters |= {"breakable": _breakable, "kind": lambda block: type(block).__name__}
         has_charts = any(isinstance(block, Charts) for section in self.sections for block in section.blocks)
         style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
@@ -276,7 +278,14 @@ def _shrunk(path: Path) -> tuple[bytes, str, str]:
 
 def _breakable(name: str) -> Markup:
     """A dotted key that a narrow column may break after its dots and underscores."""
-    return Markup(str(escape(name)).replace("_", "_<wbr>").replace(".", ".<wbr>"))
+    return Markup(str(escape(printable(name))).replace("_", "_<wbr>").replace(".", ".<wbr>"))
+
+
+def _without_control_characters(value: Any) -> Any:
+    """Writes the characters that are no text as their codes; markup has no others, and keeps its lines."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return "\n".join(printable(line, len(line)) for line in value.split("\n"))
+    return value
 
 
 def _hash(script: str) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from diffplan.files import write_atomically
+from diffplan.terminal import markdown_text
 
 _TITLES = {
     "through_walls": "Share of plans through walls",
@@ -140,19 +141,19 @@ def markdown(cells: Sequence[SchedulerCell], trained: str, refused: Sequence[str
             for name in table["scheduler"].unique()
         }
         parts += [
-            f"## {protocol}",
+            f"## {markdown_text(protocol)}",
             f"Normalised score ± one standard error over {len(own[0].scores)} episodes, by denoising "
-            f"steps. The last column has the fewest steps that keep the score of {reference.scheduler} in "
-            f"{reference.steps} steps: from there on no mean of the episodes' differences is more than two standard "
-            "errors below zero.",
+            f"steps. The last column has the fewest steps that keep the score of "
+            f"{markdown_text(reference.scheduler)} in {reference.steps} steps: from there on no mean of the episodes' "
+            "differences is more than two standard errors below zero.",
             _by_steps(table, scores, {name: "no" if steps is None else str(steps) for name, steps in kept.items()}),
             "CPU milliseconds a plan (Heun calls the network twice a step):",
             _by_steps(table, [f"{1e3 * seconds:.3g}" for seconds in table["plan_cpu_seconds"]]),
         ]
         for name, title in quality_titles(table).items():
-            parts += [f"{title}:", _by_steps(table, [f"{value:.3g}" for value in table[name]])]
+            parts += [f"{markdown_text(title)}:", _by_steps(table, [f"{value:.3g}" for value in table[name]])]
     if refused:
-        parts += ["Not used:", "\n".join(f"- {sentence}" for sentence in refused)]
+        parts += ["Not used:", "\n".join(f"- {markdown_text(sentence)}" for sentence in refused)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -162,4 +163,5 @@ def _by_steps(table: pd.DataFrame, texts: Sequence[str], kept: Mapping[str, str]
     wide = wide.reindex(table["scheduler"].unique())
     if kept is not None:
         wide["keeps it"] = pd.Series(kept)
-    return wide.reset_index().to_markdown(index=False, tablefmt="pipe", disable_numparse=True)
+    wide.index = wide.index.map(markdown_text)
+    return wide.rename_axis("scheduler").reset_index().to_markdown(index=False, tablefmt="pipe", disable_numparse=True)

@@ -13,6 +13,7 @@ from diffplan.report.charts import PLAIN, rounded, save_chart
 from diffplan.report.page import Charts, Figure, Page, Section
 from diffplan.report.run_summary import protocol_title
 from diffplan.report.scheduler_guide import SchedulerCell, cell_table, markdown, quality_titles
+from diffplan.terminal import markdown_text
 
 _HEIGHT = 230
 # Factor between the places of neighbouring schedulers on a logarithmic axis, so that their points do not overlap.
@@ -42,7 +43,9 @@ def write_guide(
         The files: ``markdown``, ``csv``, ``page``, and the picture of each protocol by its name.
     """
     files = {"markdown": folder / "schedulers.md", "csv": folder / "schedulers.csv", "page": folder / "schedulers.html"}
-    write_atomically(files["markdown"], f"# Schedulers for {title}\n\n{markdown(cells, trained, refused)}".encode())
+    write_atomically(
+        files["markdown"], f"# Schedulers for {markdown_text(title)}\n\n{markdown(cells, trained, refused)}".encode()
+    )
     table = cell_table(cells).to_csv(index=False, lineterminator="\n", float_format="%.6g")
     write_atomically(files["csv"], table.encode())
     sections = []

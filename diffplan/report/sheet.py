@@ -1,6 +1,5 @@
 """A table of text with footnotes, written for the terminal, Markdown, LaTeX and CSV."""
 
-import html
 import io
 import re
 import string
@@ -17,6 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from diffplan.terminal import markdown_text, printable
+
 MISSING = "–"  # noqa: RUF001 (the dash that papers print for no number)
 
 _LATEX = str.maketrans({
@@ -26,7 +27,6 @@ _LATEX = str.maketrans({
 })  # fmt: skip
 _HEADING_WIDTH, _COLUMN_GAP = 24, 3
 _MINUS = re.compile(r"(?<!\w)-(?=\d)")
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~])")
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ def sheet_text(sheet: Sheet, width: int) -> str:
 
     Columns that do not fit beside each other are printed below, with the labels again.
     """
-    frame = sheet.frame()
-    frame.columns = pd.Index([sheet.corner, *(_heading(name) for name in sheet.columns)])
+    frame = sheet.frame(printable)
+    frame.columns = pd.Index([sheet.corner, *(_heading(printable(name)) for name in sheet.columns)])
     widths = [
         max(len(line) for text in (name, *frame.iloc[:, number]) for line in text.split("\n")) + _COLUMN_GAP
         for number, name in enumerate(frame.columns)
@@ -116,25 +116,25 @@ def sheet_text(sheet: Sheet, width: int) -> str:
     text = io.StringIO()
     # The console is so wide that it never cuts a column. The blocks keep to the width.
     console = Console(file=text, width=sum(widths) + width, color_system=None, highlight=False)
-    console.print(Text(sheet.title))
+    console.print(Text(printable(sheet.title)))
     for block in blocks:
         console.print(_terminal_table(sheet, frame.iloc[:, block]))
     for note in sheet.footnotes:
-        console.print(Text(textwrap.fill(note, width, break_long_words=False, break_on_hyphens=False)))
+        console.print(Text(textwrap.fill(printable(note), width, break_long_words=False, break_on_hyphens=False)))
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 
 def sheet_markdown(sheet: Sheet) -> str:
     """Writes GitHub's Markdown."""
-    frame = sheet.frame(_escape_markdown, "<br>", "<sup>{}</sup>")
+    frame = sheet.frame(markdown_text, "<br>", "<sup>{}</sup>")
     frame.iloc[:, 0] = frame.iloc[:, 0].where(
         [row.kind == "scores" for row in sheet.rows], "**" + frame.iloc[:, 0] + "**"
     )
     align = ["left", *["right"] * len(sheet.columns)]
     table = frame.to_markdown(index=False, tablefmt="pipe", colalign=align, disable_numparse=True)
-    marks = [f"<sup>{letter}</sup> {_escape_markdown(mark)}  " for mark, letter in sheet.letters.items()]
-    notes = [f"{_escape_markdown(note)}  " for note in sheet.notes]
-    lines = [f"**{_escape_markdown(sheet.title)}**", "", table, "", *marks, "", *notes]
+    marks = [f"<sup>{letter}</sup> {markdown_text(mark)}  " for mark, letter in sheet.letters.items()]
+    notes = [f"{markdown_text(note)}  " for note in sheet.notes]
+    lines = [f"**{markdown_text(sheet.title)}**", "", table, "", *marks, "", *notes]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -179,9 +179,6 @@ def _terminal_table(sheet: Sheet, frame: pd.DataFrame) -> Table:
     return table
 
 
-def _escape_markdown(text: str) -> str:
-    return _MARKDOWN.sub(r"\\\1", html.escape(" ".join(text.split()), quote=False))
-
-
 def _escape_latex(text: str) -> str:
-    return _MINUS.sub("$-$", " ".join(text.split()).translate(_LATEX))
+    words = " ".join(printable(word) for word in text.split())
+    return _MINUS.sub("$-$", words.translate(_LATEX))

@@ -105,3 +105,25 @@ def test_the_command_is_told_without_the_folders_of_a_machine(tmp_path, override
 def test_a_broken_record_is_refused(tmp_path, text):
     with pytest.raises(CheckpointError, match=r"overrides\.yaml cannot be told in the model card"):
         training_command(run_of(tmp_path, text))
+
+
+def test_text_from_a_run_is_shown_as_text(tmp_path):
+    hostile = "\x1b]0;owned\x07</script><script>alert(1)</script>|`![x](y)\nnext\u202e"
+    data = {"name": hostile, "kind": "collected", "sha256": hostile, "num_transitions": 10}
+    form = TrajectoryFormat(3, 11, HORIZON, task=hostile, env_id=hostile, guide_scale=0.1, data=data)
+    result = scored().model_copy(update={"versions": {hostile: hostile, "commit": hostile}})
+    result = result.model_copy(update={"protocols": {hostile: result.protocols["single_task"]}})
+    run = run_of(tmp_path, yaml.safe_dump([f"name={hostile}"]))
+    card = model_card(form, hostile, run, 5, 0, result, hostile)
+    assert not set(card) & set("\x1b\x07\u202e")
+    front, body = card.removeprefix("---\n").split("\n---\n", 1)
+    assert yaml.safe_load(front)["license"].startswith("\\x1b]0;owned")
+    shown, code = [], []
+    for line in body.splitlines():
+        (code if line.startswith("| trained by") else shown).append(line)
+    # In a span of code HTML means nothing; this one stands between two backticks, because it holds one.
+    assert code[0].startswith("| trained by | `` diffplan-train")
+    assert code[0].endswith(" `` |")
+    assert "<script>" not in "".join(shown)
+    assert "![x]" not in "".join(shown)
+    assert {line.count("|") - line.count(r"\|") for line in (*shown, *code) if line.startswith("| ")} == {3, 6}

@@ -1,11 +1,15 @@
 import base64
 import io
+import json
+from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
-from diffplan.report.page import MediaBudget
+from diffplan.report.charts import curve_chart
+from diffplan.report.page import Cell, Charts, Code, Figure, Media, MediaBudget, Medium, Page, Section, Table, Text
 
 
 def png(width, height=40):
@@ -51,3 +55,56 @@ def test_a_budget_is_spent_once(tmp_path):
 def test_a_broken_picture_is_named(tmp_path, content):
     picture = inline(tmp_path, "plans.png", content)
     assert (picture.data, picture.note) == ("", "cannot be read")
+
+
+HOSTILE = "\x1b]0;owned\x07</script><script>alert(1)</script><img src=x onerror=alert(1)>\u202e\udcff\"'"
+
+
+class Reader(HTMLParser):
+    """Notes what a browser would run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags, self.types, self.json = [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        if tag == "script":
+            self.types.append(dict(attributes).get("type"))
+        assert not any(name.startswith("on") for name, _ in attributes)
+
+    def handle_data(self, data):
+        if self.tags[-1:] == ["script"] and self.types[-1] == "application/json" and data.strip():
+            self.json.append(json.loads(data))
+
+
+def read(page):
+    reader = Reader()
+    reader.feed(page)
+    return reader
+
+
+def test_text_from_files_is_shown_as_text_wherever_it_stands():
+    curve = pd.DataFrame({"curve": HOSTILE, "step": [0, 1], "value": [0.0, 1.0]})
+    folds = {"summary": HOSTILE, "note": HOSTILE, "below": HOSTILE}
+    blocks = [
+        Charts([Figure(HOSTILE, curve_chart(curve, HOSTILE), HOSTILE)], **folds),
+        Media([Medium(HOSTILE, 1, "", whose=HOSTILE, note=HOSTILE, link="run.html")], HOSTILE, HOSTILE),
+        Table([HOSTILE], [[Cell(HOSTILE, HOSTILE, muted=HOSTILE)]], **folds, num_text_columns=1),
+        Code(HOSTILE + "\nnext line", **folds),
+        Text([HOSTILE]),
+        Text([HOSTILE], "bad", HOSTILE),
+    ]
+    pairs = [(HOSTILE, HOSTILE)]
+    page = Page(
+        HOSTILE, [(HOSTILE, "good")], pairs, [HOSTILE], [Text([HOSTILE])], (), pairs, [Section(HOSTILE, blocks)]
+    )
+    content = page.html()
+    content.encode()
+    assert not set(content) & set("\x1b\x07\u202e")
+    assert "next line" in content
+    reader, plain = read(content), read(Page("a", sections=[Section("b", [Charts([])])]).html())
+    assert reader.types.count(None) == plain.types.count(None)
+    assert "img" not in reader.tags
+    # The chart's own data are the text itself.
+    assert HOSTILE in [row["curve"] for spec in reader.json for rows in spec["datasets"].values() for row in rows]
