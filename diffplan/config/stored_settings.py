@@ -13,8 +13,9 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from diffplan.config.parts import targets_of_group, with_targets
+from diffplan.config.ranges import check_range
 from diffplan.config.signatures import signature
-from diffplan.errors import CheckpointError, closest
+from diffplan.errors import CheckpointError, ConfigError, closest
 
 _MOST_VALUES, _MOST_LEVELS, _LARGEST_INTEGER = 20_000, 16, 2**63
 _KEY = re.compile(r"[\w./@-]{1,100}")
@@ -23,24 +24,8 @@ _WORDS = re.compile(r"[\w .,:;=+@/()&'!#%~^*-]{0,200}")
 _LONGEST_TEXT = 4096
 _DIFFUSERS_SCHEDULER = re.compile(r"diffusers\.[A-Za-z]\w*Scheduler", re.ASCII)
 _PART_KEYS = ("_target_", "_part_")
-# Numbers outside these ranges would take all memory or never end. They are names of settings in whatever part.
-_RANGES = {
-    "horizon": (1, 65_536),
-    "stride": (1, 65_536),
-    "dim": (1, 65_536),
-    "dim_multipliers": (1, 65_536),
-    "transition_dim": (1, 1_000_000),
-    "observation_dim": (1, 1_000_000),
-    "action_dim": (0, 1_000_000),
-    "num_train_timesteps": (1, 100_000),
-    "original_inference_steps": (1, 100_000),
-    "diffusion_steps": (1, 100_000),
-    "solver_order": (1, 3),
-    "seed": (0, 2**32 - 1),
-    "global_step": (0, 2**53),
-    "num_transitions": (0, 2**53),
-}
-_MOST_LEVELS_OF_A_NETWORK = 16
+# A convolutional network takes any number of rows, so no tensor in a file tells whether it is meant.
+_MOST_ROWS, _MOST_LEVELS_OF_A_NETWORK = 65_536, 16
 _short = reprlib.Repr()
 _short.maxlevel, _short.maxlist, _short.maxdict = 2, 4, 3
 _short.maxstring = _short.maxother = 60
@@ -105,7 +90,7 @@ def typed(value: Any, hint: Any, name: str) -> Any:
     Args:
         value: What a file holds.
         hint: The type that the setting has; ``Any`` admits a plain value or a list of them.
-        name: What messages call it; its last part may have a range.
+        name: What messages call it; settings of some names have a range.
 
     Returns:
         The value. Its text holds only letters, digits, spaces and harmless signs.
@@ -120,13 +105,14 @@ def typed(value: Any, hint: Any, name: str) -> Any:
     for leaf in _leaves(copied):
         if isinstance(leaf, str) and (not _WORDS.fullmatch(leaf) or ".." in leaf):
             raise CheckpointError(f"{name} must be a name of letters, digits and plain signs, got {shown(leaf)}.")
-    key = name.rpartition(".")[2]
-    least, most = _RANGES.get(key, (-_LARGEST_INTEGER, _LARGEST_INTEGER))
-    for leaf in _leaves(copied):
-        if isinstance(leaf, int) and not least <= leaf <= most:
-            raise CheckpointError(f"{name} must lie between {least} and {most}, got {shown(leaf)}.")
-    if key == "dim_multipliers" and not 1 <= len(copied) <= _MOST_LEVELS_OF_A_NETWORK:
-        raise CheckpointError(f"{name} must have between 1 and {_MOST_LEVELS_OF_A_NETWORK} levels, got {len(copied)}.")
+    try:
+        check_range(copied, name)
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from error
+    if name.endswith("horizon") and copied is not None and copied > _MOST_ROWS:
+        raise CheckpointError(f"{name} must be at most {_MOST_ROWS}, got {copied}.")
+    if name.endswith("dim_multipliers") and len(copied) > _MOST_LEVELS_OF_A_NETWORK:
+        raise CheckpointError(f"{name} may have {_MOST_LEVELS_OF_A_NETWORK} levels, got {len(copied)}.")
     return copied
 
 

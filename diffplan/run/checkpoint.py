@@ -87,9 +87,9 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
             "data": _data_identity(origin.get("data")),
             "config": training_settings(origin["config"]),
         }
+        _check_count(content.get("global_step"), "global_step")
         return content | {
             "state_dict": _weights(content["state_dict"], most_bytes=_MOST_SHARING * path.stat().st_size),
-            "global_step": typed(content.get("global_step"), int, "global_step"),
             "diffplan": origin | checked,
         }
 
@@ -224,8 +224,15 @@ def _data_identity(given: Any) -> dict[str, Any]:
     identity = plain_settings(given, "data")
     if not isinstance(identity, dict):
         raise CheckpointError(f"the identity of its data must be a group of settings, got {shown(given)}.")
-    kinds = {"name": str, "kind": str, "sha256": str, "num_transitions": int}
-    return identity | {key: typed(identity.get(key), kind, f"data.{key}") for key, kind in kinds.items()}
+    for key in ("name", "kind", "sha256"):
+        typed(identity.get(key), str, f"data.{key}")
+    _check_count(identity.get("num_transitions"), "data.num_transitions")
+    return identity
+
+
+def _check_count(number: Any, name: str) -> None:
+    if type(number) is not int or not 0 <= number < 2**53:
+        raise CheckpointError(f"{name} must be a whole number from 0 on, got {shown(number)}.")
 
 
 def _weights(given: Any, most_bytes: int) -> dict[str, Tensor]:

@@ -153,7 +153,7 @@ def test_a_missing_setting_is_named_unless_the_caller_gives_it():
 
 def test_whole_floats_may_be_written_as_integers_and_tuples_as_lists():
     assert typed(1, float, "scale") == 1
-    assert typed([1, 2.5], tuple[float, ...] | None, "betas") == [1, 2.5]
+    assert typed([1, 2.5], tuple[float, ...] | None, "numbers") == [1, 2.5]
     assert typed({"single_task": [83, 2]}, dict[str, list[float]], "scores") == {"single_task": [83, 2]}
     with pytest.raises(CheckpointError, match="scale must be float, got True"):
         typed(True, float, "scale")
