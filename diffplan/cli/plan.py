@@ -13,7 +13,7 @@ from diffplan.config.checkpoint_settings import checkpoint_settings, planning_se
 from diffplan.config.parts import with_part_names
 from diffplan.config.resolvers import checkpoint_file
 from diffplan.config.settings import FROM_CHECKPOINT
-from diffplan.errors import CheckpointError, TaskMismatchError
+from diffplan.errors import DiffplanError, TaskMismatchError
 
 if TYPE_CHECKING:
     from diffplan.method.critic import TrajectoryCritic
@@ -150,14 +150,14 @@ def planner_of_checkpoint(overrides: list[str]) -> list[str]:
     """Chooses the kind of planner that the (first) checkpoint was trained with, where none is named.
 
     Raises:
-        CheckpointError: the only checkpoint cannot be read.
+        DiffplanError: the only checkpoint cannot be read.
     """
     named = [override.partition("=")[2] for override in overrides if override.startswith("checkpoint=")]
     if not named or any(override.startswith("planner=") for override in overrides):
         return []
     try:
         trained = checkpoint_settings(checkpoint_file(named[0].split(",")[0].strip("'\"")))
-    except CheckpointError:
+    except DiffplanError:
         if "," not in named[0]:
             raise
         # The sweep's cell will say what is wrong with its checkpoint.

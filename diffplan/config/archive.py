@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from diffplan.errors import CheckpointError
+from diffplan.files import status_of
 
 _PIECE = 1 << 20
 
@@ -21,17 +22,16 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
         path: The file.
 
     Raises:
-        CheckpointError: it is not there, cannot be read, or is no such archive.
+        DiffplanError: it is not there, cannot be read, or is no such archive.
     """
+    status = status_of(path)
+    # A pipe or a device would be waited for.
+    if status is None or not stat.S_ISREG(status.st_mode):
+        raise CheckpointError(f"there is no checkpoint at {path}.")
     try:
-        # A pipe or a device would be waited for.
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise CheckpointError(f"there is no checkpoint at {path}: it is no file.")
         file = path.open("rb")
-    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
-        raise CheckpointError(f"there is no checkpoint at {path}.") from error
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}; check its permissions.") from error
     with file:
         try:
             archive = zipfile.ZipFile(file)

@@ -1,5 +1,6 @@
 """The few values a configuration derives from others."""
 
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from diffplan.config.settings import ablation_label, plan_identity, run_identity, short_hash
 from diffplan.errors import CheckpointError
+from diffplan.files import status_of
 
 
 def register_resolvers() -> None:
@@ -33,17 +35,21 @@ def checkpoint_file(checkpoint: str, name: str = "last") -> Path:
         name: Which one of a folder: ``last`` for the denoiser, ``critic``.
 
     Raises:
-        CheckpointError: there is none.
+        DiffplanError: there is none, or the system does not tell.
     """
     if not checkpoint:
         raise CheckpointError("checkpoint=... must be given: a run's folder or a .ckpt file.")
-    path = Path(checkpoint)
-    if (path / "model_index.json").is_file():
-        raise CheckpointError(
-            f"{path} is an exported model; make a run of it with: diffplan import --from {path} --to outputs/imported"
-        )
-    file = path / "checkpoints" / f"{name}.ckpt" if path.is_dir() else path
-    if not file.is_file():
+    file = path = Path(checkpoint)
+    status = status_of(path)
+    if status is not None and stat.S_ISDIR(status.st_mode):
+        if status_of(path / "model_index.json") is not None:
+            raise CheckpointError(
+                f"{path} is an exported model; make a run of it with: diffplan import --from {path} "
+                "--to outputs/imported"
+            )
+        file = path / "checkpoints" / f"{name}.ckpt"
+        status = status_of(file)
+    if status is None or not stat.S_ISREG(status.st_mode):
         raise CheckpointError(f"there is no checkpoint at {file}; give a run's folder or a .ckpt file.")
     return file
 

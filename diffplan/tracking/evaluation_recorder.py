@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from diffplan.config.checkpoint_settings import checkpoint_settings
 from diffplan.env.make_env import env_version, make_env
 from diffplan.env.render import StateRenderer
 from diffplan.env.rollout import Rollout
@@ -17,7 +18,6 @@ from diffplan.report.picture.calibration_picture import draw_calibration
 from diffplan.report.picture.imagined_picture import imagined_figure
 from diffplan.report.picture.maze_picture import plans_figure
 from diffplan.report.picture.media_files import tile_videos, write_figure, write_video
-from diffplan.run.checkpoint import read_checkpoint
 from diffplan.run.evaluation import Evaluation
 from diffplan.run.folder import RunDir
 from diffplan.run.result import FileIdentity, Result
@@ -166,7 +166,7 @@ class ResultRecorder:
         result = Result.of_run(
             self.config,
             self.trained,
-            None if critic is None else read_checkpoint(critic)["diffplan"]["config"],
+            None if critic is None else checkpoint_settings(critic),
             job=self.job,
             step=step,
             final=final,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from diffplan.config.archive import open_archive, verify_checksums
-from diffplan.errors import CheckpointError
+from diffplan.errors import CheckpointError, DiffplanError
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_a_file_that_may_not_be_read_is_not_called_truncated(path):
     if as_root:
         os.seteuid(65534)
     try:
-        with pytest.raises(CheckpointError, match=r"cannot be read: Permission denied"):
+        with pytest.raises(DiffplanError, match=r"cannot be read: Permission denied"):
             verify(path)
     finally:
         if as_root:

@@ -141,6 +141,11 @@ def check_scheduler(scheduler: Any) -> None:
             f"{name} cannot denoise plans: it has no alphas_cumprod, from which the noise of each trained timestep is "
             "read; choose another, see conf/scheduler."
         )
+    if str(scheduler.config.get("variance_type")).startswith("learned"):
+        raise ConfigError(
+            f"scheduler {name} has variance_type={scheduler.config['variance_type']}, but no network here predicts a "
+            "variance; choose fixed_small."
+        )
     kind = scheduler.config.get("prediction_type")
     if kind not in PREDICTION_TYPES and not facts.is_flow:
         raise ConfigError(

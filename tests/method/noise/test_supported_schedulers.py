@@ -53,3 +53,8 @@ def test_an_unknown_prediction_type_is_refused():
         scheduler = diffusers.DDPMScheduler(20, prediction_type="x0")
     with pytest.raises(ConfigError, match="prediction_type='x0', but it must be one of sample, epsilon"):
         check_scheduler(scheduler)
+
+
+def test_a_scheduler_that_needs_a_predicted_variance_is_refused():
+    with pytest.raises(ConfigError, match="variance_type=learned_range, but no network here predicts a variance"):
+        check_scheduler(diffusers.DDPMScheduler(variance_type="learned_range", prediction_type="sample"))
