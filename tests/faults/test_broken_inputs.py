@@ -1,23 +1,10 @@
 """Broken inputs of every kind are refused in one sentence, or rightly accepted."""
 
 import pytest
-from harness import RIGHT, ForkServer
-from inputs import make_inputs
+from harness import RIGHT
 from run_faults import generators, run_group
 
 _IN_THE_GATE, _IN_AN_HOUR = 8, 250
-
-
-@pytest.fixture(scope="session")
-def server():
-    server = ForkServer()
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="session")
-def inputs(server, tmp_path_factory):
-    return make_inputs(server, tmp_path_factory.mktemp("inputs"))
 
 
 def _wrong_answers(name, server, inputs, place, count, seed):

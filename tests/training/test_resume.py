@@ -17,17 +17,17 @@ OVERRIDES = (
 )
 
 
-def run_to_its_end(command):
-    result = command(*OVERRIDES)
+def run_to_its_end(command, *more):
+    result = command(*OVERRIDES, *more)
     assert result.returncode == 0, result.stderr
     (run_dir,) = command.run_dirs
     return run_dir
 
 
-def kill_at_a_random_moment(command, generator) -> None:
+def kill_at_a_random_moment(command, generator, *more) -> None:
     """Lets a process work on the run for a moment of its training, evaluations included, then kills it."""
     before = {path: path.stat().st_mtime_ns for path in command.folder.glob("runs/**/last.ckpt")}
-    process = command.start(*OVERRIDES)
+    process = command.start(*OVERRIDES, *more)
     deadline = time.monotonic() + 120
     while {path: path.stat().st_mtime_ns for path in command.folder.glob("runs/**/last.ckpt")} == before:
         if process.poll() is not None or time.monotonic() > deadline:
@@ -80,11 +80,11 @@ def uninterrupted(make_train_command):
     return run_to_its_end(make_train_command("uninterrupted"))
 
 
-def check(command, num_kills, seed, uninterrupted) -> None:
+def check(command, num_kills, seed, uninterrupted, *more) -> None:
     generator = random.Random(seed)
     for _ in range(num_kills):
-        kill_at_a_random_moment(command, generator)
-    run_dir = run_to_its_end(command)
+        kill_at_a_random_moment(command, generator, *more)
+    run_dir = run_to_its_end(command, *more)
     assert trained(uninterrupted)["global_step"] == 60
     assert trained(uninterrupted)["data"] == [{"number": 120}]
     assert_equal(trained(run_dir), trained(uninterrupted))
@@ -103,6 +103,15 @@ def test_a_killed_and_resumed_run_ends_as_if_nothing_had_happened(make_train_com
 @pytest.mark.timeout(900)
 def test_ten_kills_at_random_moments_change_nothing(make_train_command, uninterrupted):
     check(make_train_command("killed_often"), num_kills=10, seed=time.time_ns(), uninterrupted=uninterrupted)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_two_processes_of_which_the_first_is_killed_change_nothing(make_train_command):
+    """The second process ends by itself, because it can no longer exchange gradients."""
+    processes = ("trainer=ddp", "trainer.accelerator=cpu")
+    whole = run_to_its_end(make_train_command("two"), *processes)
+    check(make_train_command("two_killed"), 2, time.time_ns(), whole, *processes)
 
 
 @pytest.mark.slow
