@@ -15,7 +15,6 @@ from torch import Tensor
 
 GROUP = "checkpoints"
 _PLAN = ("num_episodes=1", "num_videos=0", "logger=csv_logger", "num_threads=1")
-_GUIDED = ("planner.num_candidates=2", "sampler.num_inference_steps=2")
 # What models, environments and pages are made of.
 _USED = (
     ("backbone",), ("backbone", "dim"), ("backbone", "dim_multipliers"), ("backbone", "kernel_size"),
@@ -222,15 +221,17 @@ class _Maker:
 
     def fault(self, name: str, run: Path, which: str, expected: str) -> Fault:
         """A command that reads the run."""
-        verb = self.rng.choice(["plan", "plan", "export", "schedulers"])
+        verbs = ["plan", "plan", "export", "schedulers", "train" if which == "critic" else "import"]
+        verb = self.rng.choice(verbs)
+        shown = [*_PLAN, "planner.num_candidates=2", f"paths.run_dir={self.place}/{verb}"]
+        to = ["--to", str(self.place / verb)]
         words = {
-            "plan": ["plan", f"checkpoint={run}", *_PLAN, *_GUIDED, f"paths.run_dir={self.place}/plan"],
-            "schedulers": [
-                "schedulers", f"checkpoint={run}", *_PLAN, "planner.num_candidates=2", "schedulers=[ddim]", "steps=[1]",
-                f"paths.run_dir={self.place}/schedulers",
-            ],
-            "export": ["export", "--checkpoint", str(run), "--to", str(self.place / "export")],
-        }[verb]  # fmt: skip
+            "plan": ["plan", f"checkpoint={run}", *shown, "sampler.num_inference_steps=2"],
+            "schedulers": ["schedulers", f"checkpoint={run}", *shown, "schedulers=[ddim]", "steps=[1]"],
+            "export": ["export", "--checkpoint", str(run), *to],
+            "import": ["import", "--from", str(self.inputs.export), "--statistics", str(run), *to],
+            "train": [*self.inputs.train_words(self.inputs.hopper_run, self.place / verb), f"critic.path={run}"],
+        }[verb]
         return Fault(f"{verb}: {name} {next(self.numbers)}", words, expected, protects=[run])  # type: ignore[arg-type]
 
     @staticmethod
