@@ -68,10 +68,7 @@ class _Maker:
     def known(self) -> Iterator[Fault]:
         """Every known kind once."""
         for path in _USED:
-            yield self.changed(
-                f"{'.'.join(path)} is missing",
-                lambda content, path=path: self.config(content, lambda c: removed(c, path)),
-            )
+            yield self.missing(path)
             yield self.used_setting(path)
         for key in self.content["last"]:
             yield self.changed(
@@ -91,19 +88,19 @@ class _Maker:
         for share in (0.0, 0.01, 0.5, 0.99):
             yield self.cut(share)
         yield from (self.other_file(kind) for kind in _OTHER_FILES)
-        yield self.changed("deeply nested", self.set_in_config, ("window",), nested(5000))
+        yield self.changed("deeply nested", self.set_in_config, ("window",), nested(200))
 
     def setting(self) -> Fault:
         """A hostile value anywhere in the config."""
         path = self.rng.choice(list(leaves(self.content["last"]["diffplan"]["config"])))
         value = self.rng.choice(hostile_values(self.inputs))
         if self.rng.random() < 0.15:
-            return self.changed(
-                f"{_name(path)} is missing",
-                lambda content: self.config(content, lambda c: removed(c, path)),
-                expected="either",
-            )
+            return self.missing(path)
         return self.changed(f"{_name(path)} is {value!r:.60}", self.set_in_config, path, value, expected="either")
+
+    def missing(self, path: tuple) -> Fault:
+        """A missing setting; many have defaults."""
+        return self.changed(f"{_name(path)} is missing", self.without_setting, path, expected="either")
 
     def used_setting(self, path: tuple | None = None) -> Fault:
         """A hostile value where something is built from it."""
@@ -238,6 +235,10 @@ class _Maker:
     def config(content: dict[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
         """Copies a checkpoint with a changed config."""
         return content | {"diffplan": content["diffplan"] | {"config": change(content["diffplan"]["config"])}}
+
+    def without_setting(self, content: dict[str, Any], path: tuple) -> dict[str, Any]:
+        """Copies a checkpoint without one setting."""
+        return self.config(content, lambda config: removed(config, path))
 
     def set_in_config(self, content: dict[str, Any], path: tuple, value: Any) -> dict[str, Any]:
         """Copies a checkpoint with one other setting."""
