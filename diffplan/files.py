@@ -9,9 +9,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from diffplan.errors import ConfigError, DataError, DataNotFoundError, LockedError
+from diffplan.errors import ConfigError, DataError, DataNotFoundError, LockedError, ResultError
 
 # The ending of files that are being written. They lie hidden beside the file whose name they will take.
 PARTIAL = ".partial"
@@ -221,3 +221,50 @@ def check_file(path: Path, kind: str) -> int:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}; check the file's permissions.") from error
     return status.st_size
+
+
+def read_whole(path: Path, most_bytes: int) -> bytes:
+    """Reads an ordinary file of a bounded size; waits for nothing.
+
+    Args:
+        path: The file. A pipe, a device and a folder are refused.
+        most_bytes: Its largest size.
+
+    Raises:
+        ResultError: it is no ordinary file, or is larger.
+        OSError: it cannot be read.
+    """
+    # Opening a pipe would wait for a writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ResultError("is no ordinary file")
+        if status.st_size > most_bytes:
+            raise ResultError(f"has {status.st_size} bytes, and at most {most_bytes} are read")
+        return file.read(most_bytes)
+
+
+def read_yaml(path: Path, most_bytes: int = 10**6) -> Any:
+    """Reads a YAML file of plain values.
+
+    Args:
+        path: The file.
+        most_bytes: Its largest size.
+
+    Raises:
+        ResultError: it is no YAML that can be read, or uses aliases, with which a few lines mean endless values.
+        OSError: it cannot be read.
+    """
+    import yaml
+
+    class PlainLoader(yaml.SafeLoader):
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                raise ResultError("has aliases such as *name, which are not read")
+            return super().compose_node(parent, index)
+
+    try:
+        return yaml.load(read_whole(path, most_bytes), PlainLoader)
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ResultError(f"is not YAML: {(str(error) or type(error).__name__).splitlines()[0]}") from error

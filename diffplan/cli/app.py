@@ -5,18 +5,21 @@ import re
 import runpy
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from diffplan import __version__
-from diffplan.errors import DiffplanError
+from diffplan.errors import DiffplanError, system_refusal
 from diffplan.terminal import printable
 
 _OLD_SPELLING = re.compile(r"([a-z_]+)=(.*)", re.DOTALL)
 _VERBS_WITH_OLD_SPELLING = {"table", "dashboard", "export", "import"}
 _LISTS = {"results", "allow"}
+_WRITTEN = ("--to", "--picture", "--data-dir")
 _INTERRUPTED = 130
 
 
@@ -154,15 +157,24 @@ def main(words: Sequence[str] | None = None) -> None:
         sys.exit(printable(f"{command}: there is no use for {extra}; `{command} --help` shows what can be given."))
     except (CycloptsError, DiffplanError) as error:
         sys.exit(printable(f"{command}: {' '.join(str(error).splitlines())}"))
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
-        sys.exit(printable(f"{command}: cannot write to {error.filename}: {error.strerror}; choose another place."))
     except BrokenPipeError:
         # The reader, such as `head`, has closed the pipe. Python would report it again when it flushes the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        refusal = system_refusal(error, _places(words))
+        if refusal is None:
+            raise
+        sys.exit(printable(f"{command}: {refusal}"))
     except KeyboardInterrupt:
         print("Interrupted; rerun the same command to resume.", file=sys.stderr)
         sys.exit(_INTERRUPTED)
+
+
+def _places(words: Sequence[str]) -> dict[str, str]:
+    """The files and folders of a command line by the option that names them."""
+    pairs = [*pairwise(words), *(word.split("=", 1) for word in words if "=" in word)]
+    return {f"{option} ...": value for option, value in pairs if option in _WRITTEN} | {"TMPDIR": gettempdir()}
 
 
 def main_of_old_name() -> None:

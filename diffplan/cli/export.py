@@ -74,7 +74,7 @@ def _result(checkpoint: Path) -> Any:
     if not path.is_file():
         return None
     try:
-        return Result.parse(path.read_bytes())
+        return Result.read(path)
     except ResultError as error:
         raise CheckpointError(
             f"{path} cannot be told in the model card: {error}; remove it or evaluate again."

@@ -1,7 +1,12 @@
 """Checks all settings of a command before its run folder is made and before torch is imported."""
 
+import errno
+import os
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
@@ -10,7 +15,8 @@ from diffplan.config.resolvers import checkpoint_file
 from diffplan.config.settings import TRAIN
 from diffplan.config.stages import check_stages
 from diffplan.config.task import Task
-from diffplan.errors import DiffplanError
+from diffplan.errors import ConfigError, DiffplanError, system_refusal
+from diffplan.sweep.cell import State, look_at_cell
 from diffplan.terminal import printable
 
 
@@ -25,8 +31,34 @@ class SettingsCheck(Callback):
         """
         try:
             check_settings(config, config_name)
+            _show_unwritable_run(config, config_name)
         except DiffplanError as error:
             raise SystemExit(printable(f"diffplan {config_name}: {error}")) from error
+
+
+def _show_unwritable_run(config: DictConfig, command: str) -> None:
+    """Shows a finished run whose folder cannot be written, because Hydra would write there before the command begins.
+
+    Raises:
+        SystemExit: the run was shown.
+        ConfigError: it is not finished.
+    """
+    # The name of an evaluation's folder holds what was typed, which Hydra makes known only later.
+    HydraConfig.instance().set_config(config)
+    run_dir = Path(config.hydra.run.dir)
+    if command == "schedulers" or not run_dir.is_dir() or os.access(run_dir, os.W_OK):
+        return
+    from diffplan.report.run_summary import print_scores
+    from diffplan.run.folder import RunDir
+
+    cell = look_at_cell((), config, import_module(f"diffplan.cli.{command}").is_finished)
+    result = None if cell.run_dir is None else RunDir(cell.run_dir).result()
+    if cell.run_dir is None or result is None or cell.state != State.FINISHED:
+        refused = OSError(errno.EROFS, "", str(run_dir))
+        raise ConfigError(str(system_refusal(refused, {"paths.output_dir=...": run_dir})))
+    print_scores(result.metrics, result.config["task"].get("paper_scores"), result.data)
+    print(f"Open {cell.run_dir / 'index.html'}")
+    raise SystemExit(0)
 
 
 def check_settings(config: DictConfig, command: str) -> None:

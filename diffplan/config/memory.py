@@ -59,13 +59,14 @@ def available_memory() -> int:
             limits.append(int(line.split()[1]) * 1024)
     group = _text("/proc/self/cgroup").rpartition("::")[2].strip()
     for folder in {"/sys/fs/cgroup", f"/sys/fs/cgroup{group}"}:
-        most, used = _text(f"{folder}/memory.max").strip(), _text(f"{folder}/memory.current").strip()
-        if most.isdigit() and used.isdigit():
-            limits.append(int(most) - int(used))
-    of_process = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if of_process != resource.RLIM_INFINITY:
-        pages = int((_text("/proc/self/statm") or "0").split()[0])
-        limits.append(of_process - pages * os.sysconf("SC_PAGE_SIZE"))
+        group_most, in_use = (_text(f"{folder}/memory.{name}").strip() for name in ("max", "current"))
+        if group_most.isdigit() and in_use.isdigit():
+            limits.append(int(group_most) - int(in_use))
+    pages = (_text("/proc/self/statm") or "0 0 0 0 0 0").split()
+    for limit, used in ((resource.RLIMIT_AS, pages[0]), (resource.RLIMIT_DATA, pages[5])):
+        most = resource.getrlimit(limit)[0]
+        if most != resource.RLIM_INFINITY:
+            limits.append(most - int(used) * os.sysconf("SC_PAGE_SIZE"))
     return max(min(limits), 0)
 
 

@@ -120,7 +120,10 @@ def check_range(value: Any, key: str) -> None:
             check_range(item, f"{key}[{index}]")
     elif isinstance(value, str):
         _check_text(value, key)
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+    elif isinstance(value, bool):
+        if _range_of(key) is not None:
+            raise ConfigError(f"{key} must be a number, got {value}.")
+    elif isinstance(value, (int, float)):
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{key} must be a finite number, got {value}.")
         allowed = _range_of(key)

@@ -13,15 +13,17 @@ from typing import Any
 import altair as alt
 import jinja2
 from markupsafe import Markup, escape
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from diffplan.files import write_atomically
+from diffplan.errors import ResultError
+from diffplan.files import read_whole, write_atomically
 from diffplan.report.charts import chart_config, chart_script, chart_spec
 from diffplan.report.run_summary import ProtocolSummary
 from diffplan.terminal import printable
 
 _TEMPLATES = Path(__file__).with_name("template")
 _TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".mp4": "video/mp4"}
+_MOST_BYTES = 2**28
 _MOST_PIXELS = 1200  # in width: twice what a card on a laptop has
 _SIZE_MARK = "size-of-this-page"
 
@@ -238,14 +240,15 @@ class MediaBudget:
         """
         is_video, data = is_video_file(path), ""
         try:
-            content, mime, note = (path.read_bytes(), _TYPES[path.suffix.lower()], "") if is_video else _shrunk(path)
+            is_whole = (read_whole(path, _MOST_BYTES), _TYPES[path.suffix.lower()], "") if is_video else None
+            content, mime, note = is_whole or _shrunk(path)
             size = len(content) * 4 // 3
             if size > self.left:
                 note = f"left out to keep the page small ({size / 2**20:.1f} MiB)"
             else:
                 self.left -= size
                 data = f"data:{mime};base64,{base64.b64encode(content).decode()}"
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+        except (OSError, ResultError, ValueError, SyntaxError, Image.DecompressionBombError):
             note = "cannot be read"
         return Medium(label, step, data, is_video, note, earlier=earlier)
 
@@ -262,7 +265,7 @@ def is_video_file(path: Path) -> bool:
 
 def _shrunk(path: Path) -> tuple[bytes, str, str]:
     """The picture, its type, and what was done to it: the file or a smaller picture, whichever takes less room."""
-    original = path.read_bytes()
+    original = read_whole(path, _MOST_BYTES)
     mime = _TYPES[path.suffix.lower()]
     with Image.open(io.BytesIO(original)) as picture:
         picture.load()

@@ -1,6 +1,7 @@
 """Results of runs, read from folders or from W&B, as one pandas table with a row an episode."""
 
 import logging
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -211,7 +212,7 @@ def read_results(folder: Path, final_only: bool = True) -> FoundResults:
     found, skipped = [], []
     for path in [folder] if folder.is_file() else _result_files(folder, final_only, unreadable):
         try:
-            result = Result.parse(path.read_bytes())
+            result = _with_usable_numbers(Result.read(path))
         except ResultError as error:
             skipped.append((str(path), str(error)))
         except OSError as error:
@@ -221,6 +222,21 @@ def read_results(folder: Path, final_only: bool = True) -> FoundResults:
                 found.append(StoredResult(result, str(path)))
     skipped += [(str(error.filename), f"cannot be listed: {error.strerror}") for error in unreadable]
     return FoundResults(found, skipped)
+
+
+def _with_usable_numbers(result: Result) -> Result:
+    """Returns a result whose numbers can be averaged.
+
+    Raises:
+        ResultError: a score is not finite, or a number is no number of an episode.
+    """
+    for protocol, played in result.protocols.items():
+        columns = [played.returns, played.scores, played.latched_scores or [], [played.decision_seconds]]
+        if not all(math.isfinite(value) for column in columns for value in column):
+            raise ResultError(f"a return or score of {protocol} is not finite")
+        if not all(0 <= value < 2**63 for value in (*played.seeds, *played.lengths)):
+            raise ResultError(f"a seed or length of {protocol} is no number of an episode")
+    return result
 
 
 def _result_files(folder: Path, final_only: bool, unreadable: list[OSError]) -> Iterator[Path]:
@@ -273,7 +289,7 @@ def read_wandb_results(
                 skipped.append((place, f"no result: state {run.state}"))
                 continue
             try:
-                found.append(StoredResult(Result.parse(text), run.url))
+                found.append(StoredResult(_with_usable_numbers(Result.parse(text)), run.url))
             except ResultError as error:
                 skipped.append((place, str(error)))
     except (wandb.Error, requests.RequestException, ValueError, OSError, TimeoutError) as error:

@@ -1,6 +1,7 @@
 """What a run wrote into its folder, read back whether or not it has finished."""
 
 import csv
+import io
 import json
 import math
 import os
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
+
+from diffplan.errors import ResultError
+from diffplan.files import read_whole, read_yaml
 
 METRICS_FILE = "metrics.jsonl"
 FILES_FILE = "files.jsonl"
@@ -19,6 +22,7 @@ EVENTS_FILE = "events.jsonl"
 CONFIG_FILE = "config.yaml"
 TABLE_DIR = "tables"
 MEDIA_DIR = "media"
+_MOST_BYTES = 2**28
 
 
 class JsonLines:
@@ -52,13 +56,11 @@ class JsonLines:
 
     def read(self) -> list[dict[str, Any]]:
         """Returns every whole object in the order of writing; an absent file has none."""
-        if not self.path.is_file():
-            return []
         records = []
-        for line in self.path.read_bytes().split(b"\n"):
+        for line in _content(self.path).split(b"\n"):
             try:
                 record = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue  # A torn or empty line: test_a_torn_line_is_skipped_and_the_next_one_survives.
             if isinstance(record, dict):
                 records.append(record)
@@ -99,7 +101,7 @@ class RunRecord:
         """Reads a run folder, whole or half-written; what is missing or torn is left out."""
         records, events = JsonLines(run_dir / METRICS_FILE).read(), JsonLines(run_dir / EVENTS_FILE).read()
         times = [float(line["time"]) for line in records + events if isinstance(line.get("time"), (int, float))]
-        config, last_time = read_yaml(run_dir / CONFIG_FILE), max(times, default=None)
+        config, last_time = read_settings(run_dir / CONFIG_FILE), max(times, default=None)
         config = dict(config) if isinstance(config, Mapping) else {}
         return cls(run_dir, config, merge_metrics(records), _read_files(run_dir), events, last_time)
 
@@ -162,19 +164,26 @@ def merge_metrics(records: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
 def read_table(path: Path) -> pd.DataFrame:
     """Reads a table as text; rows of another length are left out, and an unreadable file is an empty table."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            columns, *rows = csv.reader(file)
-    except (OSError, ValueError, csv.Error):
+        columns, *rows = csv.reader(io.StringIO(_content(path).decode(), newline=""))
+    except (ValueError, csv.Error):
         return pd.DataFrame()
     return pd.DataFrame([row for row in rows if len(row) == len(columns)], columns=columns, dtype=object)
 
 
-def read_yaml(path: Path) -> Any:
-    """Reads a YAML file; an unreadable one gives None."""
+def read_settings(path: Path) -> Any:
+    """Reads a YAML file of a run; an unreadable one gives None."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return read_yaml(path, _MOST_BYTES)
+    except (OSError, ResultError):
         return None
+
+
+def _content(path: Path) -> bytes:
+    """The content of a file of a run; nothing of one that is not there, is no ordinary file, or is too large."""
+    try:
+        return read_whole(path, _MOST_BYTES)
+    except (OSError, ResultError):
+        return b""
 
 
 def _read_files(run_dir: Path) -> dict[str, list[LoggedFile]]:

@@ -13,7 +13,7 @@ from diffplan.errors import ResultError
 from diffplan.report.ablation import Ablation
 from diffplan.report.comparability import describe_changes
 from diffplan.report.results import FoundResults, RunSelection, StoredResult, stored_results
-from diffplan.report.run_record import CONFIG_FILE, RunRecord, read_yaml
+from diffplan.report.run_record import CONFIG_FILE, RunRecord, read_settings
 from diffplan.run.result import Result
 
 _CELLS_DIFFER = ("data", "environment", "versions")
@@ -173,10 +173,10 @@ def _known(results: Sequence[StoredResult]) -> str:
 
 def _facts(run_dir: Path) -> dict[str, Any]:
     """What the run was to be: from its resolved config, else from the words that it was started with."""
-    config = read_yaml(run_dir / CONFIG_FILE)
+    config = read_settings(run_dir / CONFIG_FILE)
     own: dict[str, Any] = {}
     if not isinstance(config, Mapping):
-        config, words = (read_yaml(run_dir / _HYDRA_DIR / f"{name}.yaml") for name in ("config", "overrides"))
+        config, words = (read_settings(run_dir / _HYDRA_DIR / f"{name}.yaml") for name in ("config", "overrides"))
         own["ablation"] = ",".join(map(str, words)) if isinstance(words, list) else ""
     facts = {key: config.get(key) if isinstance(config, Mapping) else None for key in _KEYS} | own
     task = facts["task"]

@@ -86,7 +86,7 @@ class RunDir:
     def result(self) -> Result | None:
         """Returns the final result; None if there is none, or a file that cannot be read."""
         try:
-            return Result.parse(self.results_path.read_bytes())
+            return Result.read(self.results_path)
         except (OSError, ResultError):
             return None
 

@@ -11,10 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from diffplan.config.settings import experiment_config, result_hash
 from diffplan.errors import ResultError
+from diffplan.files import read_whole
 from diffplan.run.versions import versions
 
 # Key of a W&B run's summary that holds the whole record.
 RESULT_KEY = "diffplan/result"
+# A million episodes take half of this.
+_MOST_BYTES = 2**27
 
 
 class EpisodeScores(BaseModel):
@@ -185,6 +188,16 @@ class Result(BaseModel):
             return cls.model_validate_json(text)
         except ValidationError as error:
             raise ResultError(_reason(error)) from None
+
+    @classmethod
+    def read(cls, path: Path) -> "Result":
+        """Reads the record in a file.
+
+        Raises:
+            ResultError: as ``parse``, or it is no ordinary file of a sensible size.
+            OSError: it cannot be read.
+        """
+        return cls.parse(read_whole(path, _MOST_BYTES))
 
     def to_json(self) -> str:
         """Writes the record for people and programs: a line a fact, a column of numbers on one line."""

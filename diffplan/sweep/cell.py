@@ -11,11 +11,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from diffplan.errors import DiffplanError, sentence
-from diffplan.files import write_atomically
+from diffplan.errors import DiffplanError, ResultError, sentence
+from diffplan.files import read_whole, write_atomically
 from diffplan.run.slurm_job import SlurmJob, queued_jobs
 
-_FAILURE_NOTE = "failure.txt"
+_FAILURE_NOTE, _LONGEST_NOTE = "failure.txt", 10**6
 
 
 class State(StrEnum):
@@ -95,6 +95,8 @@ def is_busy(run_dir: Path) -> bool:
             return False
     except Timeout:
         return True
+    except OSError:
+        return False  # Nobody can work where nobody can lock.
 
 
 def write_failure_note(run_dir: Path, reason: str) -> None:
@@ -111,8 +113,8 @@ def write_failure_note(run_dir: Path, reason: str) -> None:
 def read_failure_note(run_dir: Path) -> str | None:
     """Reads why a run failed; None if it has not failed."""
     try:
-        return (run_dir / _FAILURE_NOTE).read_text().strip()
-    except OSError:
+        return read_whole(run_dir / _FAILURE_NOTE, _LONGEST_NOTE).decode(errors="replace").strip()
+    except (OSError, ResultError):
         return None
 
 

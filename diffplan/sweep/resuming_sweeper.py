@@ -1,6 +1,7 @@
 """Sweeps that launch only unfinished cells, and that stop together with the process that launched them."""
 
 import logging
+import math
 import multiprocessing
 import signal
 import threading
@@ -12,8 +13,10 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
@@ -27,6 +30,7 @@ from diffplan.sweep.cell import Cell, State, is_busy, look_at_cell, remove_failu
 from diffplan.sweep.sweep_file import MULTIRUN_FLAGS
 
 _LONGEST_SAVE_SECONDS = 60.0
+_MOST_CELLS = 10_000
 _SETTINGS = "sweep_settings"
 _BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 _SUBMITIT = "hydra_plugins.hydra_submitit_launcher"
@@ -85,6 +89,7 @@ class ResumingSweeper(Sweeper):
 
         grid = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
         overrides = OverridesParser.create(self.hydra_context.config_loader).parse_overrides(grid)
+        _check_number(overrides)
         batches = BasicSweeper.split_arguments(overrides, self.max_batch_size)
         # All cells are composed before the first is launched, so that a mistake in the last one is reported at once.
         cells = [[self._look(overrides) for overrides in batch] for batch in batches]
@@ -92,16 +97,15 @@ class ResumingSweeper(Sweeper):
         if self.settings.show is not None:
             self.settings.show(flat)
             return
-        self._save_config()
         _report_skipped(flat)
+        if any(_is_left(cell) for cell in flat):
+            self._save_config()
         for cell in flat:
             if cell.state == State.FAILED and cell.run_dir is not None:
                 remove_failure_note(cell.run_dir)
         ended: list[Cell] = []
         for batch in cells:
-            left = [
-                cell for cell in batch if cell.config is not None and cell.state not in (State.FINISHED, State.RUNNING)
-            ]
+            left = [cell for cell in batch if _is_left(cell)]
             ended += [cell for cell in batch if cell not in left]
             ended += self._launch(left) if left else []
         _conclude(ended)
@@ -142,6 +146,27 @@ class ResumingSweeper(Sweeper):
         if reason and now.state in (State.INTERRUPTED, State.MISSING):
             return replace(now, state=State.FAILED, reason=reason)
         return now
+
+
+def _check_number(overrides: Sequence[Override]) -> None:
+    """Refuses a grid whose cells alone would fill the memory.
+
+    Raises:
+        ConfigError: it has too many cells.
+    """
+    cells = 1
+    for override in overrides:
+        values: Any = override.value()
+        if isinstance(values, RangeSweep) and values.start is not None and values.stop is not None and values.step:
+            cells *= max(math.ceil((values.stop - values.start) / values.step), 1)
+        elif isinstance(values, ChoiceSweep):
+            cells *= max(len(values.list), 1)
+    if cells > _MOST_CELLS:
+        raise ConfigError(f"a sweep may have {_MOST_CELLS} cells, and this one has {cells}.")
+
+
+def _is_left(cell: Cell) -> bool:
+    return cell.config is not None and cell.state not in (State.FINISHED, State.RUNNING)
 
 
 def register_plugins(words: Sequence[str]) -> None:

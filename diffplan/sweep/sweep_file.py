@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from diffplan.config.paths import SWEEPS_DIR
-from diffplan.errors import ConfigError, closest
+from diffplan.errors import ConfigError, ResultError, closest
+from diffplan.files import read_yaml
 
 # A W&B agent starts one program, so that sweep files name the scripts and not `diffplan train`.
 _PROGRAMS = {"diffplan-train": "train", "diffplan-plan": "plan"}
@@ -59,9 +59,9 @@ class SweepFile:
             names = [file.stem for file in SWEEPS_DIR.glob("*.yaml")]
             raise ConfigError(f"there is no sweep {name!r}{closest(path.stem, names)}")
         try:
-            content = yaml.safe_load(path.read_text())
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not YAML: {str(error).splitlines()[0]}.") from error
+            content = read_yaml(path)
+        except ResultError as error:
+            raise ConfigError(f"{path} {error}.") from error
         if not isinstance(content, dict):
             raise ConfigError(f"{path} must hold a sweep: program, method, parameters and command.")
         _check(path, content)
@@ -151,6 +151,9 @@ def _check(path: Path, content: dict[Any, Any]) -> None:
         raise ConfigError(f"{path}: command must be a list of words with '{_ARGUMENTS}' at its end.")
     if not isinstance(content.get("parameters"), dict) or not content["parameters"]:
         raise ConfigError(f"{path}: parameters must name a setting and its values.")
+    named = [*map(str, command), *map(str, content["parameters"])]
+    if any(word.lstrip("+").partition("=")[0] == "sweep" and word.startswith("+") for word in named):
+        raise ConfigError(f"{path}: a sweep cannot be made of another one.")
 
 
 def _words(command: list[str], program: str) -> tuple[str, ...]:
