@@ -30,6 +30,7 @@ from diffplan.config.settings import SETTINGS
 from diffplan.errors import ConfigError, DiffplanError, LockedError, closest, sentence, system_refusal
 from diffplan.run import stop_signal
 from diffplan.sweep.cell import Cell, remove_failure_note, write_failure_note
+from diffplan.sweep.launcher_watch import end_with_launcher
 from diffplan.sweep.resuming_sweeper import SweepSettings, register_plugins, with_sweep_settings
 from diffplan.sweep.sweep_file import MULTIRUN_FLAGS, expand_sweep
 from diffplan.terminal import printable
@@ -165,6 +166,7 @@ def _run_job(
     verb: str, function: Callable[[DictConfig], dict[str, float]], config: DictConfig, wants_traceback: bool
 ) -> Any:
     """Runs one cell of a sweep, or the only run; writes into its folder why it failed."""
+    end_with_launcher()
     run_dir, is_only = Path(HydraConfig.get().runtime.output_dir), HydraConfig.get().mode == RunMode.RUN
     # The processes that a distributed run starts inherit the variable, so they must see the user's value.
     os.environ[_TRACEBACK] = "1" if wants_traceback else "0"

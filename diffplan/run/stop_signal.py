@@ -80,6 +80,11 @@ def was_received() -> bool:
     return _process.received is not None
 
 
+def is_saving() -> bool:
+    """Whether a caller of ``defer`` has yet to save before it calls ``leave``."""
+    return _process.deferred and not _process.leaving
+
+
 def leave() -> NoReturn:
     """Asks the cluster to start the job again later, and ends this process with exit code 143.
 

@@ -27,6 +27,7 @@ from omegaconf import DictConfig, OmegaConf
 from diffplan.errors import ConfigError, LockedError, SweepError
 from diffplan.run.stop_signal import STOPPED
 from diffplan.sweep.cell import Cell, State, is_busy, look_at_cell, remove_failure_note, words_of_cells
+from diffplan.sweep.launcher_watch import watched_launcher
 from diffplan.sweep.sweep_file import MULTIRUN_FLAGS
 
 _LONGEST_SAVE_SECONDS = 60.0
@@ -124,7 +125,8 @@ class ResumingSweeper(Sweeper):
         words, first = [list(cell.overrides) for cell in cells], self._num_launched
         self._num_launched += len(cells)
         try:
-            with passing_on_sigterm([cell.run_dir for cell in cells if cell.run_dir is not None]):
+            run_dirs = [cell.run_dir for cell in cells if cell.run_dir is not None]
+            with passing_on_sigterm(run_dirs), watched_launcher():
                 returns = self.launcher.launch(words, initial_job_idx=first)
         except BrokenProcessPool:
             if len(cells) == 1:

@@ -18,6 +18,7 @@ from diffplan.errors import ClusterError, ConfigError, DiffplanError
 from diffplan.run import stop_signal
 from diffplan.run.slurm_job import SlurmJob, queued_jobs
 from diffplan.sweep.cell import look_at_cell
+from diffplan.sweep.launcher_watch import leave_jobs_alone
 
 # Until Python has started, no signal handler can requeue the job, so the job's shell script does it.
 _REQUEUE_A_JOB_THAT_DIED_STARTING = (
@@ -59,6 +60,7 @@ class SlurmLauncher(SubmititSlurmLauncher):
             ConfigError: the time limit of a job is too short.
         """
         self._check_time()
+        leave_jobs_alone()
         jobs = self._submit(job_overrides, initial_job_idx)
         for job, overrides in zip(jobs, job_overrides, strict=True):
             SlurmJob(job.job_id).leave_note(self._run_dir(overrides))

@@ -20,7 +20,9 @@ from pathlib import Path
 import hydra
 
 from diffplan.errors import DiffplanError, LockedError
+from diffplan.run import stop_signal
 from diffplan.run.folder import RunDir
+from diffplan.sweep.launcher_watch import end_with_launcher
 from diffplan.sweep.cell import write_failure_note
 from diffplan.sweep.resuming_sweeper import SweepSettings, register_plugins, with_sweep_settings
 
@@ -30,9 +32,12 @@ def is_finished(config):
 
 
 def job(config):
+    stop_signal.listen()
+    end_with_launcher()
     with RunDir(Path(config.paths.run_dir)) as run_dir:
         with (run_dir.path / "starts").open("a") as file:
             file.write("x")
+        (run_dir.path / "process").write_text(str(os.getpid()))
         if config.a == config.dies and not Path("spared").exists():
             os.kill(os.getpid(), signal.SIGKILL)
         if config.a == config.fails:
@@ -209,3 +214,36 @@ def test_a_cell_in_another_process_saves_before_the_sweep_ends(tmp_path):
     result = subprocess.run([sys.executable, str(script), str(tmp_path)], timeout=60)
     assert result.returncode == 143
     assert (tmp_path / "saved").exists()
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process runs; one that has ended and that nobody has waited for does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="only Linux tells when another process has ended")
+@pytest.mark.parametrize(
+    "launcher", [JOBLIB, ("hydra/launcher=submitit_local",)], ids=["joblib", "submitit on this machine"]
+)
+def test_no_process_of_a_killed_launcher_stays_alive(app, launcher):
+    if "submitit" in launcher[0]:
+        pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    sweep = subprocess.Popen(app.command("a=0,1", "seconds=300", *launcher), **streams, **app.options)
+    numbers = app.folder / "runs"
+    wait_until(lambda: len(list(numbers.glob("*/process"))) == 2)
+    processes = [int(path.read_text()) for path in numbers.glob("*/process")]
+    assert all(map(is_alive, processes))
+    sweep.kill()
+    sweep.wait()
+    wait_until(lambda: not any(map(is_alive, processes)), seconds=20)
+
+
+def wait_until(holds, seconds: float = 90) -> None:
+    give_up = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
