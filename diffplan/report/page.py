@@ -267,7 +267,7 @@ def _shrunk(path: Path) -> tuple[bytes, str, str]:
     """The picture, its type, and what was done to it: the file or a smaller picture, whichever takes less room."""
     original = read_whole(path, _MOST_BYTES)
     mime = _TYPES[path.suffix.lower()]
-    with Image.open(io.BytesIO(original)) as picture:
+    with Image.open(io.BytesIO(original), formats=("PNG", "JPEG")) as picture:
         picture.load()
         if picture.width <= _MOST_PIXELS:
             return original, mime, ""
