@@ -85,9 +85,10 @@ def system_refusal(error: BaseException | None, places: Mapping[str, str | Path]
     file = Path(os.fsdecode(name)) if isinstance(name, (str, bytes)) else None
     verb = _refused_verb(error.errno, file)
     inside = [setting for setting, folder in places.items() if file is None or _is_below(file, Path(folder))]
-    advice = f"; choose another {inside[0]}" if inside and verb != "read" else ""
+    remedy = " or" if "free some space" in _REFUSALS[error.errno] else ";"
+    advice = f"{remedy} choose another {inside[0]}" if inside and verb != "read" else ""
     named = file or (places[inside[0]] if inside else "a file")
-    return f"cannot {verb} {named}: {_REFUSALS[error.errno]}{advice}."
+    return f"cannot {verb} {named}: {_REFUSALS[error.errno]}{advice or '.'}"
 
 
 def _refused_verb(number: int, file: Path | None) -> str:

@@ -95,6 +95,11 @@ class RolloutCallback(Callback):
         """Continues after the last evaluation."""
         self._evaluated_step = state_dict["evaluated_step"]
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Builds a planner before the first step, so that one that cannot be built does not end a long training."""
+        if self.stage.plans and trainer.is_global_zero:
+            self.planner(*pl_module.pair(self.stage.partner))  # type: ignore[operator]
+
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Evaluates before the first batch of the next step, when the metrics of the last one have been written."""
         if not self.is_due(trainer.global_step):
