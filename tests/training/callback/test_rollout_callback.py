@@ -170,12 +170,3 @@ def test_an_evaluation_of_nothing_is_refused(make_rollouts, options, message):
 
 def test_one_protocol_may_be_a_word(make_rollouts):
     assert make_rollouts(protocols="multi2d").protocols == ["multi2d"]
-
-
-def test_a_planner_that_cannot_be_built_is_found_before_the_first_step(fit, make_rollouts, tmp_path):
-    def refuse(model, critic):
-        raise ConfigError("no planner of these settings.")
-
-    with pytest.raises(ConfigError, match="no planner of these settings"):
-        fit(make_rollouts(planner=refuse, every_n_steps=0), max_steps=2, loggers=[CsvLogger(tmp_path)])
-    assert not (tmp_path / "metrics.jsonl").exists()
