@@ -85,6 +85,8 @@ class ResumingSweeper(Sweeper):
         self.launcher: Launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> None:
+        if self.max_batch_size is not None and self.max_batch_size < 1:
+            raise ConfigError(f"hydra.sweeper.max_batch_size must be at least 1, got {self.max_batch_size}.")
         # Imported here, because Hydra executes this module again when it searches for plugins.
         from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
@@ -159,7 +161,9 @@ def _check_number(overrides: Sequence[Override]) -> None:
     cells = 1
     for override in overrides:
         values: Any = override.value()
-        if isinstance(values, RangeSweep) and values.start is not None and values.stop is not None and values.step:
+        if isinstance(values, RangeSweep) and values.start is not None and values.stop is not None:
+            if values.step == 0:
+                raise ConfigError(f"{override.input_line} has steps of 0.")
             cells *= max(math.ceil((values.stop - values.start) / values.step), 1)
         elif isinstance(values, ChoiceSweep):
             cells *= max(len(values.list), 1)

@@ -144,7 +144,7 @@ def _check(path: Path, content: dict[Any, Any]) -> None:
             raise ConfigError(f"{path}: a sweep has no key {key!r}{closest(key, _KEYS)}")
     if content.get("method") != "grid":
         raise ConfigError(f"{path}: method must be grid to be listed cell by cell, got {content.get('method')!r}.")
-    if content.get("program") not in _PROGRAMS:
+    if content.get("program") not in [*_PROGRAMS]:
         raise ConfigError(f"{path}: program must be diffplan-train or diffplan-plan, got {content.get('program')!r}.")
     command = content.get("command")
     if not isinstance(command, list) or _ARGUMENTS not in command:
