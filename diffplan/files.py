@@ -189,6 +189,8 @@ def status_of(path: Path) -> os.stat_result | None:
         return path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except ValueError as error:
+        raise DataError(f"{path} cannot be read: no path holds a null character.") from error
     except OSError as error:
         remedies = {errno.ENAMETOOLONG: "give a shorter name", errno.ELOOP: "its links lead in a circle"}
         remedy = remedies.get(error.errno or 0, "check the permissions of the file and of its folders")

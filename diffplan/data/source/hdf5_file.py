@@ -6,7 +6,7 @@ its objects are looked at before the first value is read.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +78,7 @@ class HDF5File:
         self._file = file
         found: dict[str, ArrayInfo] = {}
         self.names: list[str] = []
+        self._claimed: set[str] = set()
         # An object is looked at once, however many names it has; groups may contain each other.
         seen = {h5o.get_info(file.id).addr}
         waiting: list[tuple[str, h5g.GroupID]] = [("", file["/"].id)]
@@ -131,18 +132,32 @@ class HDF5File:
             )
         return declared
 
+    def claim_memory(self, keys: Sequence[str]) -> None:
+        """Checks that the values of several keys are all stored and fit into the memory together.
+
+        Raises:
+            DataError: They are not, or do not.
+        """
+        # One copy is made where values are converted.
+        needs = {key: 2 * self.bytes_to_read(key) for key in keys}
+        needed, available = sum(needs.values()), available_memory()
+        if needed > available:
+            largest = max(needs, key=lambda key: needs[key])
+            raise self._refused(
+                f"needs {readable_size(needed)} of memory, most of it for '{largest}', and "
+                f"{readable_size(available)} are available",
+                "",
+            )
+        self._claimed.update(keys)
+
     def numbers(self, key: str) -> Shaped[np.ndarray, "..."]:
         """Reads the values of a key.
 
         Raises:
-            DataError: The key is missing, its values are no numbers or not all stored, or the memory is too small.
+            DataError: As ``claim_memory``.
         """
-        # One copy is made where values are converted.
-        needed, available = 2 * self.bytes_to_read(key), available_memory()
-        if needed > available:
-            raise self._refused(
-                f"needs {readable_size(needed)} of memory for '{key}', and {readable_size(available)} are available", ""
-            )
+        if key not in self._claimed:
+            self.claim_memory([key])
         return np.asarray(h5py.Dataset(self._dataset(key))[()])
 
     def metadata(self) -> dict[str, Value]:

@@ -1,29 +1,32 @@
 """Reads Minari data sets from the disk or from Minari's server."""
 
 import hashlib
+import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
 
 from diffplan.data.source.base import AbstractSource, DataIdentity, Episode, Transitions, check_dimensions
+from diffplan.data.source.hdf5_file import HDF5File, open_hdf5
 from diffplan.errors import ConfigError, DataError, DataNotFoundError, DownloadError
-
-if TYPE_CHECKING:
-    from minari import EpisodeData, MinariDataset
+from diffplan.files import check_file, status_of, user_path
 
 logger = logging.getLogger(__name__)
 
+_MOST_METADATA_BYTES = 10_000_000
+
 
 class MinariSource(AbstractSource):
-    """Reads one Minari data set. It needs the optional package minari.
+    """Reads one Minari data set in Minari's HDF5 format. It needs the optional package minari.
 
-    Minari's data was generated again, so scores on it are not D4RL scores, although names contain "D4RL".
+    The files are read here and not by minari, which makes the environments that a data set names, and with them runs
+    whatever code the data set names. Minari's data was generated again, so scores on it are not D4RL scores, although
+    names contain "D4RL".
 
     Args:
         dataset_id: Minari id, for instance ``D4RL/pointmaze/umaze-v2``.
@@ -56,7 +59,7 @@ class MinariSource(AbstractSource):
         if not observation_keys:
             raise ConfigError("source.observation_keys must name at least one entry, got none.")
         self.dataset_id = dataset_id
-        self.data_dir = None if data_dir is None else Path(data_dir).expanduser()
+        self.data_dir = None if data_dir is None else user_path(data_dir)
         self.download = download
         self.observation_keys = tuple(observation_keys)
         self.observation_dim = observation_dim
@@ -64,23 +67,41 @@ class MinariSource(AbstractSource):
         self._identity: DataIdentity | None = None
 
     def prepare(self) -> None:
-        if not self._folder().exists():
+        if status_of(self._folder()) is None:
             if not self.download:
                 raise self._not_found()
             self._fetch()
-        dataset = self._load()
-        logger.info("%s: %s rows in %s.", self.dataset_id, f"{dataset.total_steps:,}", self._folder())
+        logger.info("%s: %s episodes in %s.", self.dataset_id, f"{self._num_episodes():,}", self._folder())
 
     def read(self) -> Transitions:
         return Transitions.from_episodes(self.episodes())
 
     def episodes(self) -> Iterator[Episode]:
         """Yields the episodes one by one; an observation that has no action after it is left out."""
-        dataset = self._load()
-        with self._readable():
-            for data in dataset.iterate_episodes():
-                episode = self._episode(data)
-                self._check(episode, int(data.id))
+        numbers = range(self._num_episodes())
+        with ExitStack() as stack:
+            with self._readable():
+                file = stack.enter_context(open_hdf5(self._folder() / "main_data.hdf5"))
+                stored = sum(name.startswith("episode_") for name in file.names)
+                if stored != len(numbers):
+                    raise DataError(f"it declares {len(numbers):,} episodes but stores {stored:,}")
+            keys = [self._keys(file, number) for number in numbers]
+            with self._readable():
+                file.claim_memory([key for of_episode in keys for key in of_episode])
+            for number, (*observations, actions, rewards, terminations) in zip(numbers, keys, strict=True):
+                with self._readable():
+                    parts = [file.numbers(key) for key in observations]
+                    values = [file.numbers(key) for key in (actions, rewards, terminations)]
+                length = len(values[1])
+                is_terminated = bool(values[2][-1])
+                episode = Episode(
+                    observations=np.concatenate(parts, axis=1, dtype=np.float32, casting="unsafe")[:length],
+                    actions=values[0].astype(np.float32),
+                    rewards=values[1].astype(np.float32),
+                    terminated=is_terminated,
+                    truncated=not is_terminated,
+                )
+                self._check(episode, number)
                 yield episode
 
     def identity(self) -> DataIdentity:
@@ -100,13 +121,58 @@ class MinariSource(AbstractSource):
         root = self.data_dir or os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets"
         return Path(root) / self.dataset_id / "data"
 
-    def _load(self) -> "MinariDataset":
-        import minari
-
-        if not self._folder().exists():
+    def _num_episodes(self) -> int:
+        """Returns how many episodes the data set has, according to its metadata."""
+        if status_of(self._folder()) is None:
             raise self._not_found()
+        path = self._folder() / "metadata.json"
         with self._readable():
-            return minari.MinariDataset(self._folder())
+            if check_file(path, "the metadata of a Minari data set") > _MOST_METADATA_BYTES:
+                raise DataError(f"{path} has more than {_MOST_METADATA_BYTES:,} bytes")
+            try:
+                metadata: Any = json.loads(path.read_bytes())
+            except (OSError, ValueError, RecursionError) as error:
+                raise DataError(f"{path} is no JSON") from error
+            known = metadata if isinstance(metadata, dict) else {}
+            number, kind = known.get("total_episodes"), known.get("data_format", "hdf5")
+            if kind != "hdf5":
+                raise DataError(f"its data_format must be hdf5, got {kind}")
+            if type(number) is not int or not 0 < number < 1_000_000:
+                raise DataError(f"its total_episodes must be a number from 1 to 1,000,000, got {number}")
+            return number
+
+    def _keys(self, file: HDF5File, number: int) -> list[str]:
+        """Returns the arrays of an episode: observations, actions, rewards and terminations."""
+        episode = f"episode_{number}"
+        # A plain observation is an array, a dictionary is a group of arrays.
+        observations = {f"{episode}/observations": "observation"}
+        if f"{episode}/observations" not in file:
+            there = [name for name in file.arrays if name.startswith(f"{episode}/observations/")]
+            observations = {f"{episode}/observations/{key}": f"observation '{key}'" for key in self.observation_keys}
+            missing = [key for key in self.observation_keys if f"{episode}/observations/{key}" not in file]
+            if missing and there:
+                entries = ", ".join(name.removeprefix(f"{episode}/observations/") for name in there)
+                raise DataError(
+                    f"Observations of '{self.dataset_id}' have no entry '{missing[0]}', they have {entries}; set "
+                    "source.observation_keys."
+                )
+        matrices = observations | {f"{episode}/actions": "action"}
+        vectors = [f"{episode}/rewards", f"{episode}/terminations"]
+        for key in [*matrices, *vectors]:
+            if key not in file:
+                with self._readable():
+                    raise DataError(f"it lacks {key}")
+            info = file.arrays[key]
+            if key in matrices and not (info.is_number and len(info.shape or ()) == 2):
+                raise DataError(
+                    f"Every {matrices[key]} of '{self.dataset_id}' must be a vector of numbers; this one is not."
+                )
+        lengths = {file.arrays[key].shape for key in vectors}
+        if len(lengths) > 1 or len(shape := lengths.pop() or ()) != 1 or shape[0] == 0:
+            raise DataError(
+                f"Episode {number} of '{self.dataset_id}' must hold one reward and one termination for each step."
+            )
+        return [*matrices, *vectors]
 
     def _fetch(self) -> None:
         import minari
@@ -118,8 +184,9 @@ class MinariSource(AbstractSource):
             minari.download_dataset(self.dataset_id)
         except Exception as error:
             # The hosting services raise errors of many packages, which mean the same to the user.
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             raise DownloadError(
-                f"Minari could not download '{self.dataset_id}' ({type(error).__name__}: {error}); "
+                f"Minari could not download '{self.dataset_id}' ({reason}); "
                 "`minari list remote` shows what its server has."
             ) from error
         finally:
@@ -127,33 +194,6 @@ class MinariSource(AbstractSource):
                 os.environ.pop("MINARI_DATASETS_PATH", None)
             else:
                 os.environ["MINARI_DATASETS_PATH"] = before
-
-    def _episode(self, data: "EpisodeData") -> Episode:
-        observations = data.observations
-        if isinstance(observations, dict):
-            missing = [key for key in self.observation_keys if key not in observations]
-            if missing:
-                raise DataError(
-                    f"Observations of '{self.dataset_id}' have no entry '{missing[0]}', they have "
-                    f"{', '.join(observations)}; set source.observation_keys."
-                )
-            columns = [self._matrix(observations[key], f"observation '{key}'") for key in self.observation_keys]
-            observations = np.concatenate(columns, axis=1)
-        length = len(data.rewards)
-        terminated = bool(data.terminations[-1])
-        return Episode(
-            observations=self._matrix(observations, "observation")[:length],
-            actions=self._matrix(data.actions, "action"),
-            rewards=np.asarray(data.rewards, dtype=np.float32),
-            terminated=terminated,
-            truncated=not terminated,
-        )
-
-    def _matrix(self, values: object, what: str) -> Float32[np.ndarray, "rows dim"]:
-        array = np.asarray(values) if not isinstance(values, dict | tuple) else None
-        if array is None or array.ndim != 2 or array.dtype.kind not in "fiub":
-            raise DataError(f"Every {what} of '{self.dataset_id}' must be a vector of numbers; this one is not.")
-        return array.astype(np.float32)
 
     def _check(self, episode: Episode, number: int) -> None:
         declared = (self.observation_dim, self.action_dim)
@@ -169,11 +209,13 @@ class MinariSource(AbstractSource):
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
+        """Names the data set in an error about its files, and the command that gets it again."""
         try:
             yield
-        except (OSError, KeyError, ValueError, RuntimeError) as error:
+        except DataError as error:
+            reason = str(error).rstrip(".")
             raise DataError(
-                f"'{self.dataset_id}' in {self._folder()} is damaged ({error}); download it again with "
+                f"'{self.dataset_id}' in {self._folder()} is damaged ({reason}); download it again with "
                 f"`minari download --force {self.dataset_id}`."
             ) from error
 

@@ -165,7 +165,9 @@ def test_an_array_larger_than_the_free_memory_is_refused(path, monkeypatch):
     with h5py.File(path, "r+") as file:
         file["rewards"] = np.zeros(ROWS)
     monkeypatch.setattr(hdf5_file, "available_memory", lambda: 100)
-    with pytest.raises(DataError, match="needs 384 B of memory for 'observations', and 100 B are available"):
+    with pytest.raises(
+        DataError, match="needs 384 B of memory, most of it for 'observations', and 100 B are available"
+    ):
         read_d4rl_file(path)
 
 

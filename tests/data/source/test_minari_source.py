@@ -1,9 +1,11 @@
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import gymnasium
+import h5py
 import minari
 import numpy as np
 import pytest
@@ -165,6 +167,82 @@ def test_a_truncated_file_is_reported(vectors, folder):
     path = folder / "test" / "vectors-v0" / "data" / "main_data.hdf5"
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(DataError, match=r"'test/vectors-v0' in .* is damaged"):
+        list(vectors.episodes())
+
+
+def change_metadata(folder, **changes):
+    path = folder / "test" / "vectors-v0" / "data" / "metadata.json"
+    metadata = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({key: value for key, value in metadata.items() if value is not None}))
+
+
+def test_environments_that_a_data_set_names_are_not_made(vectors, folder, tmp_path):
+    marker = tmp_path / "marker"
+    spec = {"id": "Evil-v0", "entry_point": "builtins:open", "kwargs": {"file": str(marker), "mode": "w"}}
+    # Without the spaces, minari would make the environment to ask it for them.
+    change_metadata(folder, observation_space=None, action_space=None, env_spec=json.dumps(spec))
+    assert [len(episode) for episode in vectors.episodes()] == list(LENGTHS)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"total_episodes": 10**9}, "its total_episodes must be a number from 1 to 1,000,000, got 1000000000"),
+        ({"total_episodes": "3"}, "its total_episodes must be"),
+        ({"total_episodes": None}, "its total_episodes must be"),
+        ({"total_episodes": 5}, "it declares 5 episodes but stores 3"),
+        ({"data_format": "arrow"}, "its data_format must be hdf5, got arrow"),
+    ],
+)
+def test_metadata_that_do_not_fit_are_named(vectors, folder, changes, sentence):
+    change_metadata(folder, **changes)
+    with pytest.raises(DataError, match=rf"'test/vectors-v0' in .* is damaged \({sentence}"):
+        list(vectors.episodes())
+
+
+@pytest.mark.parametrize("content", [b"", b"[" * 100_000, b"\xff", b"[]", b"7"])
+def test_metadata_that_are_none_are_one_sentence(vectors, folder, content):
+    (folder / "test" / "vectors-v0" / "data" / "metadata.json").write_bytes(content)
+    with pytest.raises(DataError, match="is damaged"):
+        list(vectors.episodes())
+
+
+def remove(file, key):
+    del file[key]
+
+
+def link(file, key):
+    del file[key]
+    file[key] = h5py.ExternalLink("/etc/passwd", "/x")
+
+
+def text(file, key):
+    del file[key]
+    file[key] = np.array([b"one"] * 6)
+
+
+def long(file, key):
+    rows = file[key].shape
+    del file[key]
+    file.create_dataset(key, (2_000_000_000, *rows[1:]), "f4")
+
+
+@pytest.mark.parametrize("change", [remove, link, text, long])
+@pytest.mark.parametrize("key", ["observations", "actions", "rewards", "terminations"])
+def test_a_damaged_episode_is_one_sentence(vectors, folder, change, key):
+    with h5py.File(folder / "test" / "vectors-v0" / "data" / "main_data.hdf5", "r+") as file:
+        change(file, f"episode_1/{key}")
+    with pytest.raises(DataError, match="test/vectors-v0"):
+        list(vectors.episodes())
+
+
+def test_an_episode_without_steps_is_reported(vectors, folder):
+    with h5py.File(folder / "test" / "vectors-v0" / "data" / "main_data.hdf5", "r+") as file:
+        for key in ("rewards", "terminations"):
+            del file[f"episode_1/{key}"]
+            file[f"episode_1/{key}"] = np.zeros(0)
+    with pytest.raises(DataError, match="Episode 1 of 'test/vectors-v0' must hold one reward and one termination"):
         list(vectors.episodes())
 
 
