@@ -81,8 +81,8 @@ def main() -> int:
             for name, generator in generators().items():
                 if options.only and name not in options.only:
                     continue
-                place = Path(root) / name
-                place.mkdir()
+                place = Path(root) / "broken" / name
+                place.mkdir(parents=True)
                 for fault, answer in run_group(server, generator, inputs, options.seed, options.count, place):
                     answers.setdefault(generator.GROUP, []).append((fault, answer))
                     lines.append({"group": generator.GROUP, "fault": fault.name, **asdict(answer)})

@@ -85,8 +85,9 @@ def read_d4rl_file(
         TaskMismatchError: Observations or actions have another width than the task declares.
     """
     with open_hdf5(path) as file:
-        _require(file, REQUIRED_KEYS)
-        columns = {key: _column(file, key) for key in (*REQUIRED_KEYS, "timeouts") if key in file}
+        keys = [*REQUIRED_KEYS, *(key for key in ("timeouts",) if key in file.names)]
+        _require(file, keys)
+        columns = {key: _column(file, key) for key in keys}
         metadata = file.metadata()
     declared, found = (observation_dim, action_dim), (columns["observations"].shape[1], columns["actions"].shape[1])
     task = task_name or "<id>"

@@ -250,3 +250,9 @@ def test_an_old_file_format_is_read(five_episodes, tmp_path):
             for key, array in five_episodes.items():
                 file.create_dataset(key, data=array)
         assert len(read_d4rl_file(path)) == ROWS
+
+
+def test_a_group_in_the_place_of_timeouts_is_not_taken_for_none(five_episodes, write_hdf5):
+    five_episodes["timeouts/values"] = five_episodes.pop("timeouts")
+    with pytest.raises(DataError, match="lacks the key 'timeouts'"):
+        read_d4rl_file(write_hdf5(five_episodes))
