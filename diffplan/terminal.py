@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-_LONGEST = 4_000
+_LONGEST_SENTENCE, _LONGEST_LINE = 1_000, 20_000
 # An underscore inside a word means nothing.
 _MARKDOWN = re.compile(r"[\\`*{}\[\]#|~!]|(?<!\w)_|_(?!\w)")
 
 
-def printable(text: object, longest: int = _LONGEST) -> str:
+def printable(text: object, longest: int = _LONGEST_SENTENCE) -> str:
     r"""Writes every character that is not a visible one or a space as its code, for instance ``\x1b``.
 
     Such characters start terminal commands, end lines, turn the direction of writing, or have no place in UTF-8.
@@ -52,7 +52,7 @@ def plain_console(**options: Any) -> "Console":
     class PlainConsole(Console):
         def render_str(self, text: str, **style: Any) -> Text:
             lines = text.split("\n")
-            return super().render_str("\n".join(printable(line) for line in lines), **style)
+            return super().render_str("\n".join(printable(line, _LONGEST_LINE) for line in lines), **style)
 
     return PlainConsole(markup=False, emoji=False, highlight=False, **options)
 
@@ -61,4 +61,4 @@ class PlainFormatter(logging.Formatter):
     """Formats a record of the log with ``printable`` characters only; a traceback keeps its lines."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return "\n".join(printable(line) for line in super().format(record).split("\n"))
+        return "\n".join(printable(line, _LONGEST_LINE) for line in super().format(record).split("\n"))

@@ -45,6 +45,7 @@ class Fault:
         environment: Variables set for the command.
         limit_seconds: Longest time the command may take on an idle core.
         folder: Working folder of the command; None is an empty one.
+        hook: Python file that the command's process runs first, for instance to shorten waits.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Fault:
     environment: Mapping[str, str] = field(default_factory=dict)
     limit_seconds: float = 60.0
     folder: Path | None = None
+    hook: Path | None = None
 
 
 @dataclass(frozen=True)

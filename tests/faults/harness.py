@@ -103,7 +103,7 @@ def judge(server: ForkServer, fault: Fault, inputs: Inputs, place: Path) -> Answ
         given = {path: path.stat().st_mtime_ns for path in _files(place)}
         inputs.marker.unlink(missing_ok=True)
         environment = {"TERM": "dumb", inputs.secret_variable: inputs.secret, **fault.environment}
-        answer = server.run(fault.words, folder, log, environment, fault.limit_seconds * _PATIENCE)
+        answer = server.run(fault.words, folder, log, environment, fault.limit_seconds * _PATIENCE, fault.hook)
         output, errors = ((log / name).read_bytes() for name in ("stdout", "stderr"))
         outcome, detail = _outcome(answer["code"], output + errors, errors, fault)
         written = [path for path in _files(place) if given.get(path) != path.stat().st_mtime_ns]
