@@ -1,6 +1,7 @@
 """Writes a file so that a reader sees the old content or the new one, never half of it, and locks files."""
 
 import errno
+import glob
 import logging
 import os
 import shutil
@@ -88,6 +89,16 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def sweep_partials_of(path: Path) -> None:
+    """Removes what killed processes left half-written of one file.
+
+    Args:
+        path: A file that this process has locked.
+    """
+    for partial in path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL}"):
+        partial.unlink(missing_ok=True)
 
 
 def sweep_partials(folder: Path) -> None:

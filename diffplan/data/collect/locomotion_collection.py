@@ -13,7 +13,7 @@ from diffplan.data.source.d4rl_file import file_sha256, summarize, verify_writte
 from diffplan.env.make_env import env_version, make_env
 from diffplan.env.score import normalized_score
 from diffplan.errors import ConfigError, DataError, TaskMismatchError
-from diffplan.files import status_of, user_path
+from diffplan.files import cannot_write, exclusive, status_of, sweep_partials_of, user_path
 
 _STREAMS = {"random": 10, "medium": 11, "expert": 12}  # Streams of random numbers; those of a training are below 10.
 
@@ -48,6 +48,16 @@ class LocomotionCollection:
         if status_of(self.path) is not None:
             verify_written_file(self.path)
             return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with exclusive(self.path, "collecting"):
+                sweep_partials_of(self.path)
+                if status_of(self.path) is None:
+                    self._collect()
+        except OSError as error:
+            raise DataError(cannot_write(self.path, error, "set --data-dir")) from error
+
+    def _collect(self) -> None:
         training: SacTraining | None = None
         parts: dict[str, Rows] = {}
         facts: Facts = {}

@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,10 @@ import torch
 from jaxtyping import Float, Float32
 
 from diffplan.errors import DataError
+from diffplan.files import check_file
+
+_HIDDEN = re.compile(r"(actor\.latent_pi\.[0-9]{1,4})\.")
+_LARGEST_BYTES = 1_000_000_000
 
 
 class PolicyAction(NamedTuple):
@@ -77,7 +82,9 @@ class SquashedGaussianPolicy:
         self.weights = {
             name: np.asarray(array, np.float32) for name, array in weights.items() if name.startswith("actor.")
         }
-        hidden = {name.rsplit(".", 1)[0] for name in self.weights if name.startswith("actor.latent_pi.")}
+        if not all(np.isfinite(array).all() for array in self.weights.values()):
+            raise DataError(f"{origin} holds no policy that can act: some of its weights are not finite.")
+        hidden = {match[1] for name in self.weights if (match := _HIDDEN.match(name))}
         self._hidden = sorted(hidden, key=lambda name: int(name.rsplit(".", 1)[1]))
         width: int | None = None
         for name in self._hidden:
@@ -97,8 +104,11 @@ class SquashedGaussianPolicy:
         Raises:
             DataError: It is no such file, or its policy has another form.
         """
+        check_file(path, "a policy that stable-baselines3 saved")
         try:
             with zipfile.ZipFile(path) as archive:
+                if sum(archive.getinfo(name).file_size for name in ("policy.pth", "data")) > _LARGEST_BYTES:
+                    raise ValueError("too large")
                 content = io.BytesIO(archive.read("policy.pth"))
                 if not zipfile.is_zipfile(content):  # PyTorch's format before 1.6 is a bare pickle.
                     raise ValueError("policy.pth")
@@ -106,15 +116,15 @@ class SquashedGaussianPolicy:
                 state = torch.load(content, map_location="cpu", weights_only=True)
                 weights = {name: value.numpy() for name, value in state.items() if isinstance(value, torch.Tensor)}
                 settings = json.loads(archive.read("data"))
-        except FileNotFoundError as error:
-            raise DataError(f"There is no file {path}; give a policy that stable-baselines3 saved.") from error
         # PyTorch and zipfile report damaged files by errors without a common class.
         except (
             *(zipfile.BadZipFile, pickle.UnpicklingError, OSError, ValueError, LookupError),
-            *(RuntimeError, AttributeError, TypeError, EOFError),
+            *(RuntimeError, AttributeError, TypeError, EOFError, NotImplementedError, MemoryError),
         ) as error:
             raise DataError(f"{path} is not a policy that stable-baselines3 saved, or is damaged.") from error
-        activation = (settings.get("policy_kwargs") or {}).get("activation_fn", "ReLU")
+        settings = settings if isinstance(settings, dict) else {}
+        arguments = settings.get("policy_kwargs")
+        activation = arguments.get("activation_fn", "ReLU") if isinstance(arguments, dict) else "ReLU"
         if settings.get("use_sde") or "ReLU" not in str(activation):
             raise DataError(f"{path} must hold a policy with ReLU and without state-dependent exploration.")
         return cls(weights, str(path))

@@ -3,14 +3,15 @@
 import io
 import json
 import logging
+import math
 import time
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,11 +20,12 @@ from jaxtyping import Float32, Shaped
 from diffplan.data.catalog import dataset
 from diffplan.data.collect.episode_recorder import EpisodeRecorder, Rows, episode_returns, join
 from diffplan.data.collect.locomotion_recipe import LocomotionRecipe
+from diffplan.data.collect.npz_file import read_npz
 from diffplan.data.collect.policies import SquashedGaussianPolicy
 from diffplan.env.make_env import make_env
 from diffplan.env.score import normalized_score
 from diffplan.errors import ConfigError, DataError
-from diffplan.files import exclusive, write_file
+from diffplan.files import cannot_write, check_file, exclusive, status_of, sweep_partials, write_file
 
 if TYPE_CHECKING:
     from stable_baselines3 import SAC
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _BUFFER_ROWS = 1_000_000
+_ROW_KEYS = ("observations", "next_observations", "actions", "rewards", "terminals", "timeouts")
+_STATE_KEYS = ("infos/qpos", "infos/qvel", "infos/action_log_probs")
 # Independent streams of random numbers.
 _TRAINING, _EVALUATION = 1, 2
 
@@ -103,10 +107,11 @@ class SacTraining:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with exclusive(self.folder / "training.json", "training in"):
+                sweep_partials(self.folder)
                 self._read()  # Another process may have trained in the meantime.
                 return find() or self._train(find)
         except OSError as error:
-            raise DataError(f"{self.folder} cannot be written: {error.strerror or error}; set --data-dir.") from error
+            raise DataError(cannot_write(self.folder, error, "set --data-dir")) from error
 
     def policy(self, milestone: Milestone) -> SquashedGaussianPolicy:
         """Returns the policy at a milestone.
@@ -115,7 +120,10 @@ class SacTraining:
             DataError: Its file is missing or damaged.
         """
         path = self._path("policy", milestone.step)
-        return SquashedGaussianPolicy(self._unpacked(path), str(path))
+        policy = SquashedGaussianPolicy(self._unpacked(path), str(path))
+        if (policy.observation_dim, policy.action_dim) != self._dims:
+            raise self._damaged(path)
+        return policy
 
     def rows(self, last: Milestone) -> Rows:
         """Returns all steps up to a milestone, in order.
@@ -123,8 +131,20 @@ class SacTraining:
         Raises:
             DataError: A file is missing or damaged.
         """
-        steps = [milestone.step for milestone in self.milestones if milestone.step <= last.step]
-        return join([self._unpacked(self._path("rows", step)) for step in steps])
+        steps = [0, *(milestone.step for milestone in self.milestones if milestone.step <= last.step)]
+        return join([self._rows(before, step) for before, step in pairwise(steps)])
+
+    def _rows(self, before: int, step: int) -> Rows:
+        """Reads the steps between two milestones."""
+        rows = self._unpacked(path := self._path("rows", step))
+        observation, action = self._dims
+        widths = {"observations": observation, "next_observations": observation, "actions": action}
+        shapes = {key: (step - before, *([widths[key]] if key in widths else [])) for key in _ROW_KEYS}
+        wrong = [key for key, shape in shapes.items() if key not in rows or rows[key].shape[: len(shape)] != shape]
+        known = {*_ROW_KEYS, *_STATE_KEYS}
+        if wrong or set(rows) != known or not all(np.isfinite(array).all() for array in rows.values()):
+            raise self._damaged(path)
+        return rows
 
     def _train(self, find: Callable[[], Milestone | None]) -> Milestone:
         """Trains from the last milestone until ``find`` finds one, which is returned."""
@@ -141,6 +161,11 @@ class SacTraining:
                 sac.learn(every - sac.num_timesteps % every, reset_num_timesteps=False, log_interval=None)
                 while not env.ended:
                     sac.learn(1, reset_num_timesteps=False, log_interval=None)
+                if not all(np.isfinite(weights).all() for weights in _actor(sac).values()):
+                    raise DataError(
+                        f"The training in {self.folder} diverged before step {sac.num_timesteps:,}; the milestones "
+                        "until then are kept. Choose another --seed."
+                    )
                 milestone = self._evaluate(sac, judge)
                 self._save(milestone, sac, env.take())
                 seconds = (time.monotonic() - begin) / (milestone.step - start)
@@ -197,13 +222,25 @@ class SacTraining:
         from stable_baselines3.common.save_util import load_from_zip_file
 
         path = self._path("sac", self.milestones[-1].step)
+        self._check(path)
         try:
             # Without load_data, the library reads tensors only and unpickles nothing.
             _, parameters, variables = load_from_zip_file(path, load_data=False, device="cpu")
             sac.set_parameters(parameters, exact_match=True, device="cpu")
             sac.log_ent_coef.data.copy_(variables["log_ent_coef"])
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
+        # Damaged files raise errors of every kind.
+        except Exception as error:
             raise self._damaged(path) from error
+        optimizers = (sac.actor.optimizer, sac.critic.optimizer, sac.ent_coef_optimizer)
+        states = [(weight, state) for each in optimizers for weight, state in each.state.items()]
+        moments = [
+            (weight, tensor)
+            for weight, state in states
+            for tensor in [weight, *(value for key, value in state.items() if key != "step")]
+        ]
+        # The optimiser itself does not compare shapes.
+        if not all(tensor.shape == weight.shape and bool(tensor.isfinite().all()) for weight, tensor in moments):
+            raise self._damaged(path)
         sac.num_timesteps = self.milestones[-1].step
         buffer, rows = sac.replay_buffer, self.rows(self.milestones[-1])
         places = np.arange(sac.num_timesteps)[-_BUFFER_ROWS:] % _BUFFER_ROWS
@@ -242,17 +279,21 @@ class SacTraining:
 
     def _read(self) -> None:
         path = self.folder / "training.json"
-        if not path.exists():
+        if status_of(path) is None:
             return
+        self._check(path)
         try:
             content = json.loads(path.read_bytes())
             settings = dict(content["settings"])
             asked = self.recipe.training_settings()
             different = sorted(name for name in asked | settings if asked.get(name) != settings.get(name))
             if not different:
-                self.milestones = tuple(Milestone(**milestone) for milestone in content["milestones"])
-                self.versions = dict(content["versions"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+                self.milestones = tuple(_milestone(**milestone) for milestone in content["milestones"])
+                self.versions = {str(name): str(known) for name, known in content["versions"].items()}
+                steps = [0, *(milestone.step for milestone in self.milestones)]
+                if any(one >= two for one, two in pairwise(steps)):
+                    raise ValueError("steps")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise self._damaged(path) from error
         if different:
             name = different[0]
@@ -268,14 +309,32 @@ class SacTraining:
         return self.folder / f"{kind}-{step:08d}.{'zip' if kind == 'sac' else 'npz'}"
 
     def _unpacked(self, path: Path) -> Rows:
+        self._check(path)
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return dict(arrays)
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            return read_npz(path)
+        # Damaged archives raise errors of every kind.
+        except Exception as error:
             raise self._damaged(path) from error
+
+    def _check(self, path: Path) -> None:
+        try:
+            check_file(path, "a file")
+        except DataError as error:
+            raise self._damaged(path) from error
+
+    @property
+    def _dims(self) -> tuple[int, int]:
+        return self.recipe.entry.observation_dim, self.recipe.entry.action_dim
 
     def _damaged(self, path: Path) -> DataError:
         return DataError(f"{path} is missing or damaged; move {self.folder} away to train from scratch.")
+
+
+def _milestone(step: Any, return_mean: Any, return_std: Any, normalized_score: Any) -> Milestone:
+    numbers = (return_mean, return_std, normalized_score)
+    if type(step) is not int or not all(type(number) in (int, float) and math.isfinite(number) for number in numbers):
+        raise ValueError("a milestone holds a step and three finite numbers")
+    return Milestone(step, *map(float, numbers))
 
 
 def _actor(sac: "SAC") -> dict[str, Float32[np.ndarray, "..."]]:

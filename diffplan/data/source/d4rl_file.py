@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float32, Shaped
 from diffplan.data.source.base import check_dimensions
 from diffplan.data.source.hdf5_file import HDF5File, open_hdf5
 from diffplan.errors import DataError
-from diffplan.files import check_file, write_file
+from diffplan.files import check_file, status_of, write_file
 
 logger = logging.getLogger(__name__)
 
@@ -194,7 +194,8 @@ def file_sha256(path: Path) -> str:
     Raises:
         DataError: The file cannot be read.
     """
-    check_file(path, "a file")
+    if status_of(path) is not None:
+        check_file(path, "a file")
     try:
         stat = path.stat()
         return _file_sha256(path, stat.st_mtime_ns, stat.st_size)

@@ -10,7 +10,7 @@ from diffplan.data.source.base import AbstractSource, DataIdentity, Transitions
 from diffplan.data.source.d4rl_file import file_sha256, read_d4rl_file, verify_written_file, write_d4rl_file
 from diffplan.data.source.maze2d_recipe import Maze2DRecipe
 from diffplan.errors import ConfigError, DataError, DataNotFoundError
-from diffplan.files import cannot_write, exclusive, status_of, user_path
+from diffplan.files import cannot_write, exclusive, status_of, sweep_partials_of, user_path
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +62,7 @@ class Maze2DSource(AbstractSource):
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with exclusive(self.path, "generating"):
+                sweep_partials_of(self.path)
                 if status_of(self.path) is None:
                     self._generate()
         except OSError as error:

@@ -35,7 +35,7 @@ def collect(*arguments: object, **options) -> tuple[int, str, str]:
 def test_a_random_set_is_made_and_said_how_to_train_on(tmp_path):
     code, output, errors = collect("hopper-random-v2", "--rows", 200, "--data-dir", tmp_path)
     assert (code, errors) == (0, "")
-    (path,) = (tmp_path / "collected").iterdir()
+    (path,) = (tmp_path / "collected").glob("*.hdf5")
     assert f" collected rows in {path}, SHA-256 " in output
     assert "D4RL-normalised" in output
     assert f"diffplan train task=hopper-random-v2 source.path={path}" in output
@@ -63,7 +63,7 @@ def test_a_killed_collection_goes_on_and_ends_with_the_same_file(tmp_path):
     code, _, errors = collect("hopper-medium-expert-v2", *TINY, "--data-dir", broken)
     assert code == 0, errors
     assert 1 <= errors.count("D4RL-normalised") < 6
-    (expected,), (found,) = whole.glob("collected/*"), broken.glob("collected/*")
+    (expected,), (found,) = whole.glob("collected/*.hdf5"), broken.glob("collected/*.hdf5")
     assert found.name == expected.name
     assert found.read_bytes() == expected.read_bytes()
 

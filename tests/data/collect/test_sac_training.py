@@ -1,4 +1,5 @@
 import json
+import os
 import sys
 import threading
 from dataclasses import replace
@@ -14,6 +15,7 @@ import diffplan.data.collect.sac_training as sac_training
 from diffplan.data.collect.episode_recorder import EpisodeRecorder
 from diffplan.data.collect.locomotion_recipe import LocomotionRecipe
 from diffplan.data.collect.sac_training import SacTraining
+from diffplan.env.make_env import make_env
 from diffplan.errors import ConfigError, DataError
 
 RECIPE = LocomotionRecipe(
@@ -200,6 +202,82 @@ def test_damage_is_named_with_its_remedy(copy, kind, content):
     path.write_bytes(content)
     with pytest.raises(DataError, match=f"{path.name} is missing or damaged; move .* away to train from scratch"):
         read_everything(copy)
+
+
+def milestones_of(change):
+    def changed(content):
+        content["milestones"] = change(content["milestones"])
+        return content
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: [],
+        lambda content: content | {"versions": 3},
+        milestones_of(lambda known: known[::-1]),
+        milestones_of(lambda known: [known[0] | {"step": "60"}]),
+        milestones_of(lambda known: [known[0] | {"step": -1}]),
+        milestones_of(lambda known: [known[0] | {"return_mean": float("nan")}]),
+        milestones_of(lambda known: [known[0] | {"other": 1}]),
+    ],
+)
+def test_milestones_that_cannot_be_are_refused(copy, change):
+    path = copy / "training.json"
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    with pytest.raises(DataError, match=r"training\.json is missing or damaged"):
+        read_everything(copy)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows: {key: array[:-1] for key, array in rows.items()},
+        lambda rows: rows | {"rewards": rows["rewards"] * np.nan},
+        lambda rows: rows | {"actions": rows["actions"][:, :1]},
+        lambda rows: {key: array for key, array in rows.items() if key != "infos/qpos"},
+        lambda rows: rows | {"rewards": np.array(["a"] * len(rows["rewards"]))},
+    ],
+)
+def test_rows_of_another_shape_are_refused(copy, change):
+    path = sorted(copy.glob("rows-*"))[0]
+    with np.load(path) as rows:
+        np.savez_compressed(path, **change(dict(rows)))
+    with pytest.raises(DataError, match=f"{path.name} is missing or damaged"):
+        read_everything(copy)
+
+
+def test_an_optimiser_of_another_shape_is_refused(copy, straight):
+    import torch
+    from stable_baselines3 import SAC
+
+    (path,) = copy.glob("sac-*")
+    env = EpisodeRecorder(make_env("hopper-medium-v2"))
+    sac = SAC("MlpPolicy", env, policy_kwargs={"net_arch": [8, 8]}, device="cpu", buffer_size=10)
+    weight = sac.actor.optimizer.param_groups[0]["params"][0]
+    sac.actor.optimizer.state[weight] = {
+        "step": torch.tensor(1.0), "exp_avg": torch.zeros(3), "exp_avg_sq": torch.zeros(3)
+    }  # fmt: skip
+    sac.save(path)
+    with pytest.raises(DataError, match=f"{path.name} is missing or damaged"):
+        training(copy, train_steps=500).run(never)
+
+
+def test_a_pipe_in_the_folder_is_not_waited_for(copy):
+    path = sorted(copy.glob("policy-*"))[0]
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(DataError, match=f"{path.name} is missing or damaged"):
+        read_everything(copy)
+
+
+def test_what_a_killed_training_left_half_written_is_removed(copy):
+    partial = copy / ".rows-00000060.npz.abc.partial"
+    partial.write_bytes(b"half")
+    training(copy, train_steps=240).run(never)
+    assert not partial.exists()
 
 
 def test_a_second_process_waits_and_takes_over_what_the_first_did(straight, tmp_path):
