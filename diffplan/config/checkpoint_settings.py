@@ -103,7 +103,7 @@ def planning_settings(trained: Mapping[str, Any]) -> dict[str, Any]:
 
     for key, value in trained.items():
         if key not in SETTINGS:
-            raise CheckpointError(f"there is no setting {key!r}{closest(key, set(SETTINGS))}")
+            raise CheckpointError(f"there is no setting {key!r}{closest(str(key), set(SETTINGS))}")
         if SETTINGS[key].is_group and not isinstance(value, dict | None):
             raise CheckpointError(f"{key} must be a group of settings, got {shown(value)}.")
     task = part_settings("body", trained.get("task"), "task")

@@ -76,7 +76,7 @@ def part_settings(group: str, node: Any, name: str, given: Collection[str] = ())
             continue
         _refuse_parts(value)
         if key not in taken.parameters:
-            raise CheckpointError(f"{name} has no setting {key!r}{closest(key, set(taken.parameters))}")
+            raise CheckpointError(f"{name} has no setting {key!r}{closest(str(key), set(taken.parameters))}")
         settings[key] = typed(value, taken.parameters[key].hint, f"{name}.{key}")
     for key, parameter in taken.parameters.items():
         if parameter.required and key not in settings and key not in given:
@@ -166,8 +166,10 @@ def _copied(node: Any, name: str, level: int, counter: Iterator[int]) -> Any:
     if level > _MOST_LEVELS or next(counter) > _MOST_VALUES:
         raise CheckpointError(f"{name[:100]} holds too many values, or too deeply nested ones.")
     if type(node) is dict:
+        # Columns are named by their numbers. Numbers and words in one group could not be sorted.
+        are_numbers = all(type(key) is int and 0 <= key < _LARGEST_INTEGER for key in node)
         for key in node:
-            if type(key) is not str or not _KEY.fullmatch(key):
+            if not are_numbers and (type(key) is not str or not _KEY.fullmatch(key)):
                 raise CheckpointError(f"{name} has the key {shown(key)}, which is no name of a setting.")
         return {key: _copied(value, f"{name}.{key}", level + 1, counter) for key, value in node.items()}
     if type(node) is list:

@@ -29,6 +29,7 @@ def shared(doublings: int) -> list:
 
 def test_plain_settings_are_copied_as_they_are():
     settings = {"name": "größe, 2. Versuch", "rate": 1e-3, "steps": 10**6, "on": True, "tags": ["a", None], "more": {}}
+    settings["observation_weights"] = {0: 5.0, 3: 2.0}
     copied = plain_settings(settings, "config")
     assert copied == settings
     assert copied is not settings
@@ -39,7 +40,8 @@ def test_plain_settings_are_copied_as_they_are():
     [
         "${oc.env:HOME}", "${", "x${task.name}", "???", "\x1b]0;owned\x07", "two\nlines", "\u202etxt", "\ud800",
         "a" * 5000,
-        float("nan"), float("inf"), 10**30, -(10**30), [10**10000], nested(20), shared(14), shared(40), {1: 2},
+        float("nan"), float("inf"), 10**30, -(10**30), [10**10000], nested(20), shared(14), shared(40),
+        {1: 2, "a": 3}, {-1: 2}, {True: 1},
         {"a b": 1}, {"${x}": 1}, {"": 1}, (1, 2), {1, 2}, b"bytes", object(), 1j,
         [[object()]], {"a": {"b": float("nan")}},
     ],

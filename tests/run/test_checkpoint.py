@@ -462,3 +462,10 @@ def test_rebuilding_a_model_draws_no_other_random_numbers_than_its_network(save,
     torch.manual_seed(0)
     load_model(path)
     assert torch.equal(torch.rand(1), expected)
+
+
+def test_columns_that_are_weighted_by_their_numbers_are_read(save, checkpoint, config):
+    checkpoint["diffplan"]["config"]["loss"] = {"_part_": "loss/denoising_loss", "observation_weights": {0: 5.0}}
+    read = read_checkpoint(save(checkpoint))["diffplan"]["config"]
+    assert read["loss"]["observation_weights"] == {0: 5.0}
+    load_model(save(checkpoint))
