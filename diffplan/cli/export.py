@@ -68,11 +68,13 @@ def _export(checkpoint: str, to: str, critic: str | None, license: str) -> list[
 
 def _result(checkpoint: Path) -> Any:
     """The final evaluation of the run that the checkpoint lies in."""
+    from diffplan.interop.diffusers_folder import reading
     from diffplan.run.result import Result
 
     path = checkpoint.parent.parent / "results.json"
-    if not path.is_file():
-        return None
+    with reading(path):
+        if not path.is_file():
+            return None
     try:
         return Result.read(path)
     except ResultError as error:

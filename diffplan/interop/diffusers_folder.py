@@ -74,7 +74,8 @@ def local_folder(place: str | os.PathLike, settings: Mapping[str, Any]) -> Path:
     with reading(folder):
         if folder.is_dir():
             return folder
-        if os.path.lexists(folder) or not _HUB_NAME.fullmatch(str(place)):
+        # A name on the Hub has one parent, which is no folder here.
+        if os.path.lexists(folder) or folder.parent.is_dir() or not _HUB_NAME.fullmatch(str(place)):
             raise CheckpointError(f"there is no folder at {folder}.")
     try:
         return Path(snapshot_download(str(place), allow_patterns=_PATTERNS, **download))

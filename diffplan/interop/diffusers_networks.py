@@ -251,9 +251,9 @@ def check_config(config: Mapping[str, Any], kind: Kind) -> None:
             raise CheckpointError(f"the {kind} has {key}={given!r:.{_LONGEST}}, but it must be {value!r} here.")
     for key, known in (("down_block_types", [_DOWN]), ("up_block_types", [_UP] if kind == "denoiser" else [])):
         blocks = config.get(key) or ()
-        for block in blocks if isinstance(blocks, list | tuple) else [blocks]:
-            if block not in known:
-                raise CheckpointError(f"the {kind} has {key} with {block!r:.{_LONGEST}}, which no network here has.")
+        foreign = [repr(b) for b in (blocks if isinstance(blocks, list | tuple) else [blocks]) if b not in known]
+        if foreign:
+            raise CheckpointError(f"the {kind} has {key} with {min(foreign):.{_LONGEST}}, which no network here has.")
 
 
 def _diffusers_form(network: TemporalUnet | ValueUnet, weights: Mapping[str, Tensor], horizon: int) -> Any:

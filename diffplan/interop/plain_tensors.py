@@ -11,6 +11,7 @@ from diffplan.errors import CheckpointError
 
 # The largest of the paper's networks has 62 million numbers in 300 tensors.
 _MOST_NUMBERS, _MOST_TENSORS = 2**30, 10_000
+_MOST_STEPS = 100_000
 _PRECISIONS = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -125,7 +126,7 @@ def check_noise(alphas_cumprod: Tensor, source: object) -> None:
         CheckpointError: They are no noise levels.
     """
     levels = alphas_cumprod
-    is_plain = levels.ndim == 1 and len(levels) > 0 and bool(torch.isfinite(levels).all())
+    is_plain = levels.ndim == 1 and 0 < len(levels) <= _MOST_STEPS and bool(torch.isfinite(levels).all())
     if not (is_plain and 0 < levels[0] <= 1 and levels[-1] >= 0 and bool((levels.diff() <= 0).all())):
         raise CheckpointError(f"{source} holds 'alphas_cumprod' that are no noise levels, which fall from 1 towards 0.")
 

@@ -1,4 +1,7 @@
-"""Mean, interquartile mean, intervals and probability of improvement, by resampling training seeds, then episodes."""
+"""Computes means, interquartile means and the probability of improvement, with intervals from a bootstrap.
+
+The bootstrap resamples training seeds, and then the episodes of each seed.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,24 +11,26 @@ from jaxtyping import Float, Int
 
 from diffplan.errors import ResultError
 
-# Resamples are drawn a few at a time, so that they stay in the processor's cache.
+# The bootstrap draws a few resamples at a time, so that they fit into the processor's cache.
 _NUM_RESAMPLES, _AT_ONCE = 2000, 50
 _COVERAGE = 0.95
 
 
 @dataclass(frozen=True)
 class ScoreStatistics:
-    """Mean and interquartile mean of the episodes of several training seeds.
+    """Holds the mean and the interquartile mean of the episodes of several training seeds.
 
-    A bootstrap over training seeds, then over the episodes of each, gives the intervals. Its random numbers are always
-    the same. A single seed is not resampled, so its intervals cover its episodes and say nothing about other seeds.
+    The intervals come from a bootstrap over training seeds, and then over the episodes of each seed. The bootstrap
+    always draws the same random numbers. A single seed is not resampled, so its intervals describe its episodes and say
+    nothing about other seeds.
 
     Attributes:
-        mean: Over all episodes.
-        stderr: As in the paper: population deviation over the root of the number of episodes of all seeds.
-        mean_interval: Lower and upper end of 95 %.
-        iqm: Interquartile mean over all episodes.
-        iqm_interval: Lower and upper end of 95 %.
+        mean: Mean score of all episodes.
+        stderr: Standard error as the paper computes it: the population deviation of all episodes, divided by the root
+            of their number.
+        mean_interval: Lower and upper end of the 95 % interval of the mean.
+        iqm: Interquartile mean of all episodes.
+        iqm_interval: Lower and upper end of the 95 % interval of the interquartile mean.
         num_seeds: Number of training seeds.
         num_episodes: Number of episodes of all seeds together.
         seed_means: Mean of each training seed.
@@ -50,8 +55,8 @@ class ScoreStatistics:
         """Computes all statistics.
 
         Args:
-            scores_by_seed: Scores of a training seed's episodes, at least one episode a seed.
-            resample_seeds: False keeps the seeds and resamples only the episodes of each.
+            scores_by_seed: Scores of the episodes of each training seed; every seed has at least one episode.
+            resample_seeds: Whether training seeds are resampled; if False, only the episodes of each seed are.
 
         Raises:
             ResultError: There is no score, or a score is not finite.
@@ -75,7 +80,7 @@ class ScoreStatistics:
         )
 
     def record(self) -> dict[str, float]:
-        """Returns the statistics as the columns of a CSV file; ``_low`` and ``_high`` are the ends of an interval."""
+        """Returns the statistics by column of a CSV file; ``_low`` and ``_high`` name the ends of an interval."""
         (mean_low, mean_high), (iqm_low, iqm_high) = self.mean_interval, self.iqm_interval
         return {
             "mean": self.mean, "stderr": self.stderr, "mean_low": mean_low, "mean_high": mean_high, "iqm": self.iqm,
@@ -84,22 +89,23 @@ class ScoreStatistics:
 
     @property
     def count_text(self) -> str:
-        """Training seeds by episodes of each: ``3 x 100``."""
+        """The number of training seeds and of the episodes of each seed, such as ``3 x 100``."""
         per_seed, rest = divmod(self.num_episodes, self.num_seeds)
         return f"{self.num_seeds} seeds, {self.num_episodes} episodes" if rest else f"{self.num_seeds} x {per_seed}"
 
 
 @dataclass(frozen=True)
 class ProbabilityOfImprovement:
-    """The probability that a training of ours scores above one of theirs on the same episode, averaged over episodes.
+    """Holds the probability that one training of ours scores higher than one of theirs on the same episode.
 
     Attributes:
-        probability: Ties count half.
-        interval: Lower and upper end of 95 %, of a bootstrap over the training seeds of both and over episodes.
+        probability: Mean over all pairs of trainings and all episodes; a tie counts half.
+        interval: Lower and upper end of the 95 % interval, from a bootstrap over the training seeds of both sides and
+            over episodes.
 
     Reference:
         Agarwal et al. 2021, section 4.3, with episodes as tasks and training seeds as runs.
-        Differs: a training seed is resampled with all its episodes, because these depend on each other.
+        Differs: A training seed is resampled with all its episodes, because they depend on each other.
     """
 
     probability: float
@@ -112,8 +118,8 @@ class ProbabilityOfImprovement:
         """Compares every training of ours with every one of theirs, episode by episode.
 
         Args:
-            ours: Scores; columns are the same episodes in both.
-            theirs: Scores.
+            ours: Scores of our trainings. A column holds the same episode in both arrays.
+            theirs: Scores of their trainings.
         """
         difference = ours[:, None] - theirs[None]
         wins = (difference > 0) + 0.5 * (difference == 0)
@@ -134,8 +140,8 @@ def interquartile_mean(
     If the number of values is not a multiple of four, a quarter is rounded down, as in ``scipy.stats.trim_mean``.
 
     Args:
-        values: At least one.
-        counts: How often each value occurs in each of many samples; None for one sample that has each value once.
+        values: The values; there is at least one.
+        counts: How often each value occurs in each of many samples; None means one sample with each value once.
     """
     if counts is None:
         counts = np.ones(len(values), dtype=np.int64)
@@ -157,13 +163,13 @@ def resample_counts(
     """Draws groups with replacement, then from each drawn group as many values as it has, with replacement.
 
     Args:
-        sizes: How many values each group has.
-        num_resamples: Number of draws.
-        rng: Source of randomness.
-        resample_groups: False takes every group once and draws only inside the groups.
+        sizes: Number of values of each group.
+        num_resamples: Number of resamples.
+        rng: Generator of the random numbers.
+        resample_groups: Whether groups are drawn; if False, every group is taken once and only its values are drawn.
 
     Returns:
-        How often each value is drawn; the values of the first group come first.
+        How often each resample holds each value; the values of the first group come first.
     """
     group_sizes, total = np.array(sizes), sum(sizes)
     starts = np.cumsum(group_sizes) - group_sizes
@@ -196,10 +202,10 @@ def draw_groups(
 def _resampled(
     scores: Float[np.ndarray, " sample"], sizes: Sequence[int], resample_groups: bool
 ) -> tuple[Float[np.ndarray, " resample"], Float[np.ndarray, " resample"]]:
-    """Mean and interquartile mean of every resample."""
+    """Returns the mean and the interquartile mean of every resample."""
     rng, means, iqms = np.random.default_rng(0), [], []
     order = np.argsort(scores)
-    # Mazes have many episodes of equal score; equal scores are counted together.
+    # Equal scores are counted together, because many episodes of a maze have the same score.
     values, starts = np.unique(scores[order], return_index=True)
     for _ in range(_NUM_RESAMPLES // _AT_ONCE):
         drawn = resample_counts(sizes, _AT_ONCE, rng, resample_groups)
@@ -210,7 +216,7 @@ def _resampled(
 
 
 def _weights(size: int, rng: np.random.Generator, resamples: bool) -> Float[np.ndarray, "resample group"]:
-    """How often each group is drawn, as a share."""
+    """Returns the share of each group in every resample."""
     drawn = draw_groups(size, _NUM_RESAMPLES, rng, resamples)
     flat = drawn + size * np.arange(_NUM_RESAMPLES)[:, None]
     return np.bincount(flat.ravel(), minlength=size * _NUM_RESAMPLES).reshape(_NUM_RESAMPLES, size) / size

@@ -1,4 +1,4 @@
-"""The result of one evaluation, as it is stored."""
+"""Defines the record of one evaluation, which is stored as ``results.json``."""
 
 import hashlib
 import re
@@ -14,26 +14,28 @@ from diffplan.errors import ResultError
 from diffplan.files import read_whole
 from diffplan.run.versions import versions
 
-# Key of a W&B run's summary that holds the whole record.
+# The summary of a W&B run holds the whole record under this key.
 RESULT_KEY = "diffplan/result"
 # A million episodes take half of this.
 _MOST_BYTES = 2**27
 
 
 class EpisodeScores(BaseModel):
-    """How each episode of one protocol went, and what deciding cost.
+    """Holds the outcome of every episode of one protocol, and what the planner's decisions cost.
 
     Attributes:
-        seeds: One an episode, all different.
-        returns: Undiscounted.
-        scores: D4RL-normalised, of the returns.
-        lengths: Environment steps.
-        latched_scores: Score if every step after first reaching the goal counted; None where there is no goal.
+        seeds: Seed of each episode; no two are equal.
+        returns: Undiscounted return of each episode.
+        scores: D4RL-normalised score of each return.
+        lengths: Number of environment steps of each episode.
+        latched_scores: Score of each episode if every step after the goal was first reached counted; None for tasks
+            without a goal.
         reference_min: Return that scores 0.
         reference_max: Return that scores 100.
-        decision_seconds: Wall time in the planner for one environment step.
-        decision_cpu_seconds: Processor time for the same.
-        decision_gflop: Operations for the same, in 1e9; None where the planner does not count them.
+        decision_seconds: Mean wall time that the planner takes for one environment step.
+        decision_cpu_seconds: Mean processor time that the planner takes for one environment step.
+        decision_gflop: Operations of the planner for one environment step, in 1e9; None if the planner does not count
+            them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,11 +64,11 @@ class EpisodeScores(BaseModel):
 
 
 class FileIdentity(BaseModel):
-    """A file by where it lay and what it held.
+    """Identifies a file by its path and its content.
 
     Attributes:
-        path: As it was named.
-        sha256: Hash of its content.
+        path: The path that the user gave.
+        sha256: Hash of the content.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -76,18 +78,18 @@ class FileIdentity(BaseModel):
 
     @classmethod
     def of(cls, path: Path) -> "FileIdentity":
-        """Reads and hashes a file."""
+        """Reads a file and hashes its content."""
         with path.open("rb") as file:
             return cls(path=str(path), sha256=hashlib.file_digest(file, "sha256").hexdigest())
 
 
 class WandbIdentity(BaseModel):
-    """Which W&B run a result belongs to.
+    """Identifies the W&B run that a result belongs to.
 
     Attributes:
-        entity: Team or user; None for the account's default.
-        project: Project.
-        run_id: Eight letters.
+        entity: Team or user; None means the account's default.
+        project: Name of the project.
+        run_id: Identifier of the run, eight letters.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -97,35 +99,36 @@ class WandbIdentity(BaseModel):
     run_id: str
 
 
-# A list of numbers spread over lines; line breaks inside a string are written as \\n, so none is touched.
+# This matches a list of numbers that is spread over lines. A string cannot match, because JSON writes its line breaks
+# as \\n.
 _COLUMN = re.compile(r"\[\n([^\[\]{}\"]*)\n *\]")
 
 
 class Result(BaseModel):
-    """One evaluation of one model, with all that tells whether it may be compared with another.
+    """Records one evaluation of one model, and the facts that decide which other results it may be compared with.
 
     Attributes:
-        schema_version: Of this record; a file of another version is refused, not guessed at.
-        job: Whether training evaluated itself or ``diffplan-plan`` did.
-        task: D4RL id.
-        name: What was tried, in one word; the run's ``name``.
-        seed: Of training.
-        ablation: What was changed, in words, or ``default``.
-        sweep: The sweep that the run was a cell of.
-        step: Optimiser steps trained.
-        final: False for evaluations while training goes on.
-        protocols: Episodes by protocol, ``single_task`` or ``multi2d``; empty where nothing was played.
-        metrics: What the loggers were given.
-        cost: Seconds and CPU seconds of training, by stage.
+        schema_version: Version of this record's format; a file of another version is refused.
+        job: Command that evaluated the model: ``train`` or ``plan``.
+        task: D4RL id of the task.
+        name: The run's ``name``, one word for what was tried.
+        seed: Seed of training.
+        ablation: Settings that the run changed, or ``default``.
+        sweep: Name of the sweep that the run was a cell of; None outside a sweep.
+        step: Number of optimiser steps that the model was trained for.
+        final: False if the evaluation took place during training.
+        protocols: Outcome of the episodes by protocol, ``single_task`` or ``multi2d``; empty if no episode was played.
+        metrics: Metrics that the loggers were given.
+        cost: Wall seconds and CPU seconds of each stage of training.
         data: Identity of the training data: ``name``, ``kind``, ``sha256``, ``num_transitions``.
-        environment: What the environment's numbers depend on, see ``env_version``.
-        versions: Of code and libraries, see ``versions``.
+        environment: Versions that the environment's numbers depend on, see ``env_version``.
+        versions: Versions of the code and of libraries, see ``versions``.
         config: Resolved settings of training and planning together.
-        config_hash: Equal for results that differ in their seed at most.
-        checkpoint: The denoiser's.
-        critic: The critic's checkpoint, where one took part.
-        wandb: The W&B run, where there is one.
-        created: When, ISO 8601, UTC.
+        config_hash: Hash that is equal for results that differ in their seed at most.
+        checkpoint: File of the denoiser.
+        critic: File of the critic; None if no critic took part.
+        wandb: The W&B run; None if W&B was not used.
+        created: Time at which the record was made, ISO 8601, UTC.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
@@ -160,13 +163,14 @@ class Result(BaseModel):
         critic_trained: dict[str, Any] | None = None,
         **facts: Any,
     ) -> "Result":
-        """Fills in what the config says.
+        """Builds a record, taking from the config what it states.
 
         Args:
-            run: Resolved config of the command: ``diffplan-train``'s, or with ``trained``, ``diffplan-plan``'s.
-            trained: Resolved config that the denoiser was trained with, where another command did.
-            critic_trained: The same of the critic.
-            facts: The other attributes.
+            run: Resolved config of the command that evaluates: of ``diffplan-plan`` if ``trained`` is given, of
+                ``diffplan-train`` otherwise.
+            trained: Resolved config that the denoiser was trained with; None if this command trained it.
+            critic_trained: Resolved config that the critic was trained with; None if this command trained it.
+            facts: The attributes that the config does not state.
         """
         planned = None if trained is None else run
         config = experiment_config(run if trained is None else trained, critic_trained, planned)
@@ -179,10 +183,10 @@ class Result(BaseModel):
         """Reads a record.
 
         Args:
-            text: JSON.
+            text: The record as JSON.
 
         Raises:
-            ResultError: it is no result, is broken, or has another schema version; the message says which.
+            ResultError: The text is no result, is broken, or has another schema version; the message says which.
         """
         try:
             return cls.model_validate_json(text)
@@ -200,7 +204,7 @@ class Result(BaseModel):
         return cls.parse(read_whole(path, _MOST_BYTES))
 
     def to_json(self) -> str:
-        """Writes the record for people and programs: a line a fact, a column of numbers on one line."""
+        """Returns the record as JSON with one fact on each line and each list of numbers on one line."""
         text = self.model_dump_json(indent=1)
         return _COLUMN.sub(lambda found: f"[{' '.join(found.group(1).split())}]", text) + "\n"
 

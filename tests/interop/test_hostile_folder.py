@@ -180,8 +180,10 @@ def test_what_the_cache_of_the_hub_links_to_is_read(folder, tmp_path):
     assert DiffuserPipeline.from_pretrained(snapshot).trajectory.config.horizon == 8
 
 
-@pytest.mark.parametrize("place", ["/nowhere/model", "./model", "a/b/c", "~/model", "no space/model"])
-def test_what_cannot_be_a_name_on_the_hub_is_not_looked_up(monkeypatch, place):
+@pytest.mark.parametrize("place", ["/nowhere/model", "./model", "a/b/c", "~/model", "no space/model", "outputs/model"])
+def test_what_cannot_be_a_name_on_the_hub_is_not_looked_up(monkeypatch, tmp_path, place):
+    (tmp_path / "outputs").mkdir()
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("diffplan.interop.diffusers_folder.snapshot_download", lambda *_, **__: pytest.fail("asked"))
     with pytest.raises(CheckpointError, match="there is no folder at"):
         local_folder(place, {})
