@@ -249,10 +249,11 @@ def read_whole(path: Path, most_bytes: int) -> bytes:
     """
     # Opening a pipe would wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise ResultError("is no ordinary file")
     with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ResultError("is no ordinary file")
         if status.st_size > most_bytes:
             raise ResultError(f"has {status.st_size} bytes, and at most {most_bytes} are read")
         return file.read(most_bytes)

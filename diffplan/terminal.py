@@ -39,6 +39,21 @@ def markdown_text(text: object) -> str:
     return _MARKDOWN.sub(r"\\\g<0>", html.escape(words, quote=False))
 
 
+def printable_lines(text: str) -> str:
+    """Applies ``printable`` to every line of a text, however long it is."""
+    return "\n".join(printable(line, len(line)) for line in text.split("\n"))
+
+
+def say(text: str, file: Any = None) -> None:
+    """Prints lines with ``printable`` characters only.
+
+    Args:
+        text: What is printed.
+        file: Where to; None is standard output.
+    """
+    print(printable_lines(text), file=file)
+
+
 def plain_console(**options: Any) -> "Console":
     """Makes a console that prints strings as they are: without markup, and with ``printable`` characters only.
 

@@ -4,8 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from diffplan.errors import ConfigError, DataError
-from diffplan.files import cannot_write, keep_as, status_of, sweep_partials, user_path, write_atomically
+from diffplan.errors import ConfigError, DataError, ResultError
+from diffplan.files import (
+    cannot_write,
+    keep_as,
+    read_whole,
+    read_yaml,
+    status_of,
+    sweep_partials,
+    user_path,
+    write_atomically,
+)
 
 
 def test_the_new_content_replaces_the_old_and_nothing_else_stays(tmp_path):
@@ -74,3 +83,29 @@ def test_what_the_system_does_not_tell_is_not_taken_for_absent(tmp_path):
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
     with pytest.raises(DataError, match="its links lead in a circle"):
         status_of(tmp_path / "circle")
+
+
+def test_no_pipe_no_folder_and_no_endless_file_is_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "hole").touch()
+    os.truncate(tmp_path / "hole", 2**40)
+    for name, reason in {"pipe": "no ordinary file", "folder": "no ordinary file", "hole": "at most 100 are"}.items():
+        with pytest.raises(ResultError, match=reason):
+            read_whole(tmp_path / name, 100)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a: &a [x]\nb: [*a, *a]", "aliases"),
+        ("a: &a {b: *a}", "aliases"),
+        ("[" * 50_000, "is not YAML"),
+        ("\x00", "is not YAML"),
+        ("!!python/object/apply:os.system [true]", "is not YAML"),
+    ],
+)
+def test_yaml_that_means_more_than_it_says_is_refused(text, reason, tmp_path):
+    (tmp_path / "file.yaml").write_text(text)
+    with pytest.raises(ResultError, match=reason):
+        read_yaml(tmp_path / "file.yaml")

@@ -239,9 +239,14 @@ def _sentence(error: BaseException, verb: str) -> str:
         return f"there is no {group or 'config'} {option!r}{closest(option, error.options or [])}"
     text = str(error)
     if isinstance(error, ConfigCompositionException) and (found := re.search(r"override '?([\w./@+~]+)'?", text)):
-        key = found.group(1).lstrip("+~")
+        key = found.group(1).lstrip("+~").partition("=")[0]
         keys = _known_keys(verb)
-        if key.partition("=")[0] not in keys:
+        if key not in keys:
+            group, _, name = key.partition(".")
+            files = sorted((CONF_DIR / group).glob("*.yaml"))
+            owners = [file.stem for file in files if re.search(rf"^{re.escape(name)}:", file.read_text(), re.MULTILINE)]
+            if name and owners:
+                return f"{key} is a setting of {group}={' or '.join(owners)}, which is not chosen here."
             return f"there is no setting {key!r}{closest(key, keys)}"
     return sentence(error)
 

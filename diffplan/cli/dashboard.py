@@ -1,5 +1,6 @@
 """The command ``diffplan dashboard``: a sweep, a group or a project as one page, or in W&B."""
 
+import math
 import shlex
 import sys
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from diffplan.config.default_settings import default_settings
 from diffplan.errors import ConfigError
 from diffplan.report.results import FoundResults, read_results, read_wandb_results
 from diffplan.report.sweep_content import SweepContent, UnfinishedRun, unfinished_runs
+from diffplan.terminal import say
 
 _PAGE_ENDINGS, _SPEC_ENDING = (".html", ".htm"), ".json"
 
@@ -40,6 +42,8 @@ class DashboardSettings(ShownRuns):
     publish: Annotated[bool, Parameter(show_default=False)] = False
 
     def __post_init__(self) -> None:
+        if not math.isfinite(self.max_mib):
+            raise ConfigError(f"--max-mib must be a finite number, got {self.max_mib}.")
         place = self.place
         if place is not None and not place.endswith((*_PAGE_ENDINGS, _SPEC_ENDING)):
             raise ConfigError(f"--to must name an .html page or a .json file, got {place!r}.")
@@ -106,7 +110,7 @@ def _put(content: SweepContent, settings: DashboardSettings, command: str) -> No
             from diffplan.report.sweep_page import write_sweep_page
 
             size = write_sweep_page(content, path, command, round(settings.max_mib * 2**20))
-            print(f"written: {path} ({size / 2**20:.1f} MiB)")
+            say(f"written: {path} ({size / 2**20:.1f} MiB)")
         if settings.publish or settings.is_spec:
             # Imported here, because it takes longer to load than the page takes to make.
             from diffplan.tracking.wandb_dashboard import WandbDashboard
@@ -114,8 +118,8 @@ def _put(content: SweepContent, settings: DashboardSettings, command: str) -> No
             dashboard = WandbDashboard(content, str(settings.wandb), command)
             if path is not None and settings.is_spec:
                 dashboard.write(path)
-                print(f"written: {path}; --publish sends it to {settings.wandb}")
+                say(f"written: {path}; --publish sends it to {settings.wandb}")
             for address in dashboard.publish() if settings.publish else []:
-                print(f"published: {address}")
+                say(f"published: {address}")
     except OSError as error:
         raise ConfigError(f"the dashboard cannot be written to {path}: {error.strerror}.") from None

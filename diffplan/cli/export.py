@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from diffplan.errors import CheckpointError, ConfigError, ResultError
+from diffplan.terminal import say
 
 
 def export(*, checkpoint: str, to: str, critic: str | None = None, license: str = "mit") -> None:
@@ -18,7 +19,7 @@ def export(*, checkpoint: str, to: str, critic: str | None = None, license: str 
     Raises:
         DiffplanError: the model cannot be exported.
     """
-    print("\n".join(_export(checkpoint, to, critic, license)))
+    say("\n".join(_export(checkpoint, to, critic, license)))
 
 
 def _export(checkpoint: str, to: str, critic: str | None, license: str) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from diffplan.errors import ConfigError
+from diffplan.terminal import say
 
 _MISSING = {
     "task": "add --task, for instance --task hopper-medium-v2.",
@@ -62,8 +63,8 @@ def import_model(
     checkpoints = build_run(denoiser, judge, task, name, statistics, data_file)
     written = write_run(checkpoints, Path(to))
     if pickles := sorted(path.name for path in folder.glob("*.pkl")):
-        print(f"not opened, for pickles can run code: {', '.join(pickles)}")
+        say(f"not opened, for pickles can run code: {', '.join(pickles)}")
     for path in written:
-        print(f"wrote {path}")
+        say(f"wrote {path}")
     plans_alone = checkpoints["last"]["diffplan"]["config"]["task"]["guide_scale"] is None
-    print(f"diffplan plan checkpoint={to}" + ("" if judge or plans_alone else " guide=no_guide"))
+    say(f"diffplan plan checkpoint={to}" + ("" if judge or plans_alone else " guide=no_guide"))

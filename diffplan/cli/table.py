@@ -19,6 +19,7 @@ from diffplan.report.ablation_sheet import ablation_sheet
 from diffplan.report.paper_table import TABLES, PaperTable, TableOptions, result_table
 from diffplan.report.results import DEFAULT_FOLDER, RunSelection, search, stored_results
 from diffplan.report.sheet import Sheet, sheet_csv, sheet_latex, sheet_markdown, sheet_text
+from diffplan.terminal import printable_lines, say
 
 _LEAST_WIDTH, _FILE_WIDTH = 80, 160
 _MOST_SKIPPED = 5
@@ -109,9 +110,9 @@ def table(
 def _sheets(kind: str | None, settings: TableSettings) -> list[Sheet]:
     found = search(settings.results or (), settings.wandb)
     for source, reason in found.skipped[:_MOST_SKIPPED]:
-        print(f"skipped {source}: {reason}", file=sys.stderr)
+        say(f"skipped {source}: {reason}", file=sys.stderr)
     if len(found.skipped) > _MOST_SKIPPED:
-        print(f"skipped {len(found.skipped) - _MOST_SKIPPED} more that are no results.", file=sys.stderr)
+        say(f"skipped {len(found.skipped) - _MOST_SKIPPED} more that are no results.", file=sys.stderr)
     table = found.table(settings.selection)
     if kind == "ablation":
         return _ablations(_with_ablation(table, settings.ablation or "all"), settings, len(found.results))
@@ -119,7 +120,7 @@ def _sheets(kind: str | None, settings: TableSettings) -> list[Sheet]:
     shown = _with_ablation(table, pattern)
     total, left_out = (len(stored_results(rows)) for rows in (table, table.drop(shown.index)))
     if left_out:
-        print(f"{left_out} of {total} results have another ablation than {pattern}; add --ablation all to see them.",
+        say(f"{left_out} of {total} results have another ablation than {pattern}; add --ablation all to see them.",
               file=sys.stderr)  # fmt: skip
     options = TableOptions(settings.metric, settings.allow, settings.seeds, default_settings)
     papers = [PaperTable.read(number) for number in ([int(kind)] if kind else TABLES)]
@@ -161,7 +162,7 @@ def _draw(ablations: Sequence[Ablation], path: Path) -> None:
         one = len(ablations) == 1
         place = path if one else path.with_stem(f"{path.stem}-{ablation.task}-{ablation.protocol}")
         draw_ablation(ablation, place)
-        print(f"drawn: {place}", file=sys.stderr)
+        say(f"drawn: {place}", file=sys.stderr)
 
 
 def _put(sheets: Sequence[Sheet], settings: TableSettings) -> None:
@@ -170,15 +171,15 @@ def _put(sheets: Sequence[Sheet], settings: TableSettings) -> None:
         return
     text = "\n".join(_written(sheet, settings) for sheet in sheets)
     if settings.to is None:
-        print(text, end="")
+        print(printable_lines(text), end="")
         return
     path = Path(settings.to).expanduser()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, text.encode())
+        write_atomically(path, printable_lines(text).encode())
     except OSError as error:
         raise ConfigError(f"the table cannot be written to {path}: {error.strerror}.") from None
-    print(f"written: {path}", file=sys.stderr)
+    say(f"written: {path}", file=sys.stderr)
 
 
 def _written(sheet: Sheet, settings: TableSettings) -> str:
@@ -193,4 +194,4 @@ def _log(sheets: Sequence[Sheet], settings: TableSettings) -> None:
     from diffplan.tracking.wandb_logger import log_sheets
 
     folder = settings.folders()[0] / "tables"
-    print(log_sheets(sheets, settings.to or settings.wandb or _DEFAULT_PROJECT, folder), file=sys.stderr)
+    say(log_sheets(sheets, settings.to or settings.wandb or _DEFAULT_PROJECT, folder), file=sys.stderr)

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 _STEP_KEY = "trainer/global_step"
 _CONFIG_KEY = "cfg"
 _MODULE_KEY = "module"
+_LONGEST_GROUP = 128
 
 
 class WandbLogger(AbstractRunLogger):
@@ -83,8 +84,8 @@ class WandbLogger(AbstractRunLogger):
         self._run_id_path = Path(run_id_path) if run_id_path else self._dir / "wandb_run_id"
         self._timeouts = (connect_timeout_seconds, finish_timeout_seconds)
         self._identity: dict[str, Any] = {
-            "project": project, "entity": entity, "name": name, "group": group, "job_type": job_type,
-            "tags": list(tags),
+            "project": project, "entity": entity, "name": name, "group": _shortened(group),
+            "job_type": job_type, "tags": list(tags),
         }  # fmt: skip
         self._run: wandb.Run | None = None
         self._place = "W&B has not been started."
@@ -290,6 +291,13 @@ def log_sheets(sheets: Sequence[Sheet], project: str, folder: Path) -> str:
     place = logger.where_to_look()
     logger.finalize("success")
     return place
+
+
+def _shortened(group: str | None) -> str | None:
+    """W&B refuses the run of a group with more than 128 letters."""
+    if group is None or len(group) <= _LONGEST_GROUP:
+        return group
+    return f"{group[: _LONGEST_GROUP - 9]}-{short_hash(group)}"
 
 
 def _new_run_id() -> str:

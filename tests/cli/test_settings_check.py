@@ -90,3 +90,28 @@ def test_dry_lists_finished_cells_without_torch(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "1 of 1 cells are finished." in done.stdout
     assert done.stdout.splitlines()[-1].strip() == "imported"
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("guide.scale=0.1", "guide.scale is a setting of guide=value_guide, which is not chosen here."),
+        ("planner.num_candidates=2", "planner.num_candidates is a setting of planner="),
+        ("optimizer=null", "optimizer chooses a file of conf/optimizer, got null"),
+        ("logger=3", "logger chooses a file of conf/logger, got 3"),
+        (f"seed={'9' * 5000}", "is no number that can be meant."),
+        ("--nothing", "unrecognized arguments: --nothing"),
+    ],
+)
+def test_a_word_that_hydra_does_not_explain_is_told_in_one_sentence(word, message, tmp_path):
+    done = run("train", word, folder=tmp_path)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_grid_without_end_is_refused(tmp_path):
+    done = run("train", "-m", "seed=range(0,1000000000)", folder=tmp_path)
+    assert done.returncode == 1
+    assert "a sweep may have 10000 cells, and this one has 1000000000." in done.stderr

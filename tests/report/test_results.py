@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -160,3 +161,25 @@ def test_importing_the_package_loads_and_prints_nothing():
     code = f"import sys, diffplan; print([name for name in {slow} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("scores", "NaN", "a return or score of single_task is not finite"),
+        ("returns", "Infinity", "a return or score of single_task is not finite"),
+        ("seeds", str(2**64), "a seed or length of single_task is no number of an episode"),
+    ],
+)
+def test_a_number_that_cannot_be_averaged_is_skipped_with_its_file(column, value, reason, tmp_path):
+    path = write_result(make_result(), tmp_path)
+    record = json.loads(path.read_text())
+    record["protocols"]["single_task"][column][0] = "@"
+    path.write_text(json.dumps(record).replace('"@"', value))
+    found = read_results(tmp_path)
+    assert (found.results, found.skipped) == ([], [(str(path), reason)])
+
+
+def test_a_pipe_in_place_of_a_result_is_skipped_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "results.json")
+    assert read_results(tmp_path).skipped == [(str(tmp_path / "results.json"), "is no ordinary file")]
