@@ -16,7 +16,7 @@ _LEFT = (0, 4096, 20_000, 100_000, 300_000, 900_000)
 
 def faults(rng: random.Random, inputs: Inputs, place: Path) -> Iterator[Fault]:
     """Yields disks and places without end; disks only where this user may mount them."""
-    disk = inputs.root / "disk"
+    disk = inputs.root / "mounted"
     disk.mkdir(exist_ok=True)
     mounts = _mounted(disk)
     try:
