@@ -23,7 +23,7 @@ _ROWS, _WIDTHS = 1200, {"observations": 11, "actions": 3, "rewards": 0, "termina
 
 def faults(rng: random.Random, inputs: Inputs, place: Path) -> Iterator[Fault]:
     """Yields all known kinds under each command, then random mutations."""
-    for command in ("verify", "inspect", "train"):
+    for command in ("verify", "train", "inspect"):
         for name, change in _changes().items():
             file = _copy(inputs, place)
             with h5py.File(file, "r+") as opened:
