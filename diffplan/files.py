@@ -75,6 +75,8 @@ def keep_as(path: Path, name: Path) -> None:
     except OSError:  # Some file systems have no links.
         shutil.copyfile(path, partial)
     os.replace(partial, name)
+    # Renaming one name of a file to another name of the same file does nothing.
+    partial.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

@@ -10,7 +10,7 @@ from kill_points import kill, left_behind, resume
 _IN_THE_GATE = [
     ("maze_run", ("os.rename last.ckpt", 2)),
     ("maze_run", ("os.rename results.json", 1)),
-    ("hopper_run", ("os.rename critic.ckpt", 1)),
+    ("hopper_run", ("os.rename critic.ckpt", 2)),
 ]
 
 
