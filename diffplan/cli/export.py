@@ -73,11 +73,9 @@ def _result(checkpoint: Path) -> Any:
     from diffplan.run.result import Result
 
     path = checkpoint.parent.parent / "results.json"
-    with reading(path):
-        if not path.is_file():
-            return None
     try:
-        return Result.read(path)
+        with reading(path):
+            return Result.read(path) if path.is_file() else None
     except ResultError as error:
         raise CheckpointError(
             f"{path} cannot be told in the model card: {error}; remove it or evaluate again."
