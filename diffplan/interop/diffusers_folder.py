@@ -179,6 +179,8 @@ def build_scheduler(config: Mapping[str, Any], folder: Path, advice: str = "") -
     for key in config:
         if key not in defaults and not key.startswith("_"):
             logger.warning("The %s in %s has no setting %s; it is left out.", name, folder, shown(key))
+        elif isinstance(config[key], dict) and not key.startswith("_"):
+            raise CheckpointError(f"{folder}/scheduler.{key} must be a plain value, got {shown(config[key])}.")
     # A default may be a number that no file may otherwise give, such as minus infinity.
     given = {key: value for key, value in config.items() if key in defaults and value != defaults[key]}
     settings = part_settings("scheduler", {"_target_": f"diffusers.{name}", **given}, f"{folder}/scheduler")

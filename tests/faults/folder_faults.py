@@ -169,7 +169,7 @@ _PICKLES: dict[str, Callable[[Inputs], Any]] = {
     "lists of lists": lambda inputs: {"a": nested(50)},
     "numbers for names": lambda inputs: {1: torch.zeros(2)},
     "a view of one number": lambda inputs: {"a": torch.zeros(1).expand(10**5, 10**6)},
-    "a sparse tensor": lambda inputs: {"a": torch.sparse_coo_tensor([[0]], [1.0], (10**12,))},
+    "a sparse tensor": lambda inputs: {"a": torch.sparse_coo_tensor([[0]], [1.0], (10**12,), check_invariants=True)},
     "a tensor without memory": lambda inputs: {"a": torch.zeros(10**6, 10**6, device="meta")},
 }
 

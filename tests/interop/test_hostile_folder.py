@@ -81,7 +81,7 @@ def test_a_size_that_would_take_all_memory_is_refused(folder, key):
 
 def test_a_schedule_of_a_billion_steps_is_refused(folder):
     change(folder, "scheduler/scheduler_config.json", num_train_timesteps=10**9)
-    refused(folder, "num_train_timesteps must lie between 1 and")
+    refused(folder, "num_train_timesteps must be at most 100000")
 
 
 @pytest.mark.parametrize(
