@@ -126,7 +126,8 @@ class DiffuserPipeline(DiffusionPipeline):
             components["trajectory"] = TrajectoryFormat.from_pretrained(folder, "trajectory", parts)
         for name in ("unet", "value_function"):
             if name not in components and (name == "unet" or has_file(folder, name)):
-                components[name] = load_network(folder, name).to(torch_dtype)
+                network = load_network(folder, name)
+                components[name] = network if network.dtype == torch_dtype else network.to(torch_dtype)
         if "scheduler" not in components:
             config = read_settings(plain_file(folder, "scheduler/scheduler_config.json"))
             components["scheduler"] = build_scheduler(config, folder, "; give scheduler=...")

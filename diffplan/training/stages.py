@@ -28,7 +28,6 @@ from diffplan.tracking.base import AbstractRunLogger
 from diffplan.tracking.evaluation_recorder import ResultRecorder
 from diffplan.training.callback.monitors import ProvenanceCallback
 from diffplan.training.callback.resume_check import ResumeCheck, way_out
-from diffplan.training.callback.rollout_callback import RolloutCallback
 from diffplan.training.modules import AbstractTrajectoryModule, Stage, StageLogger
 
 # Lightning's loggers print with handlers of their own, and some of their lines and warnings are no use here: batches
@@ -141,9 +140,6 @@ def run_stage(
     built = [instantiate(node) for node in config.callbacks.values() if node is not None]
     # A callback whose yaml says `_partial_: true` asks for the stage.
     callbacks = [callback(stage=stage) if isinstance(callback, partial) else callback for callback in built]
-    for callback in callbacks:
-        if isinstance(callback, RolloutCallback):
-            callback.check(module)
     assert stage.recorder is not None
     callbacks.append(ProvenanceCallback(stage.recorder.config))
     checkpoint: Path | None = stage.recorder.run_dir.checkpoint(module.checkpoint_name)

@@ -95,14 +95,10 @@ class RolloutCallback(Callback):
         """Continues after the last evaluation."""
         self._evaluated_step = state_dict["evaluated_step"]
 
-    def check(self, module: LightningModule) -> None:
-        """Builds a planner before the first step, so that one that cannot be built does not end a long training.
-
-        Args:
-            module: What will be trained.
-        """
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Builds a planner before the first step, so that one that cannot be built does not end a long training."""
         if self.stage.plans:
-            self.planner(*module.pair(self.stage.partner))  # type: ignore[operator]
+            self.planner(*pl_module.pair(self.stage.partner))  # type: ignore[operator]
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Evaluates before the first batch of the next step, when the metrics of the last one have been written."""
