@@ -5,6 +5,7 @@ import random
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from fault import TINY_MAZE, Fault, Inputs
@@ -26,7 +27,7 @@ def faults(rng: random.Random, inputs: Inputs, place: Path) -> Iterator[Fault]:
             if mounts and rng.random() < 0.7:
                 _emptied(disk)
                 left = rng.choice(_LEFT)
-                (disk / "filler").write_bytes(bytes(_SIZE - left))
+                _fill(disk, left)
                 name, words = rng.choice(_writing(inputs, place, disk / "new"))
                 environment = {"TMPDIR": str(disk)} if rng.random() < 0.2 else {}
                 expected = "either" if left or environment else "refused"
@@ -54,6 +55,12 @@ def _read_only(inputs: Inputs, place: Path, disk: Path) -> Iterator[Fault]:
         yield Fault(f"read only, {name}", words)
     yield Fault("read only, unfinished run", [*inputs.train_words(inputs.maze_run, copied), "trainer.max_steps=14"])
     subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+
+
+def _fill(disk: Path, left: int) -> None:
+    """Leaves so many bytes of a disk free, about, or none."""
+    with suppress(OSError), (disk / "filler").open("wb", buffering=0) as file:
+        file.write(bytes(max(shutil.disk_usage(disk).free - left, 0)))
 
 
 def _writing(inputs: Inputs, place: Path, target: Path) -> list[tuple[str, list[str]]]:

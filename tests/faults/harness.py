@@ -77,8 +77,8 @@ class ForkServer:
 
     def close(self) -> None:
         """Ends the process."""
-        self._process.kill()
-        self._process.wait()
+        with self._process:
+            self._process.kill()
 
     def _answer(self, limit_seconds: float) -> dict[str, Any]:
         assert self._process.stdout is not None

@@ -15,11 +15,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from fault import Fault, Inputs
 from harness import OUTCOMES, RIGHT, Answer, ForkServer, judge
@@ -53,15 +54,19 @@ def run_group(
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-def table(answers: dict[str, list[tuple[Fault, Answer]]]) -> str:
-    """Returns a Markdown table, a row a group."""
-    rows = []
-    for group, judged in answers.items():
-        counts = Counter(answer.outcome for _, answer in judged)
-        rows.append([group, len(judged), *(counts[outcome] or "" for outcome in OUTCOMES)])
-    total = Counter(answer.outcome for judged in answers.values() for _, answer in judged)
-    rows.append(["**all**", sum(total.values()), *(total[outcome] or "" for outcome in OUTCOMES)])
-    return tabulate(rows, headers=["broken on purpose", "tried", *OUTCOMES], tablefmt="github")
+def table(lines: Iterable[Mapping[str, Any]]) -> str:
+    """Returns a Markdown table, a row a group.
+
+    Args:
+        lines: A mapping with ``group`` and ``outcome`` for each fault.
+    """
+    counts: dict[str, Counter[str]] = {}
+    for line in lines:
+        counts.setdefault(line["group"], Counter())[line["outcome"]] += 1
+    counts["**all**"] = sum(counts.values(), Counter())
+    shown = [outcome for outcome in OUTCOMES if outcome in RIGHT or counts["**all**"][outcome]]
+    rows = [[group, count.total(), *(count[outcome] or "" for outcome in shown)] for group, count in counts.items()]
+    return tabulate(rows, headers=["broken on purpose", "tried", *shown], tablefmt="github")
 
 
 def main() -> int:
@@ -70,10 +75,10 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=20, help="faults a generator")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", help="generators, for instance: data setting")
-    parser.add_argument("--to", type=Path, help="folder for table.md and answers.jsonl")
+    parser.add_argument("--to", type=Path, default=Path("build/faults"), help="folder for table.md and answers")
     options = parser.parse_args()
-    answers: dict[str, list[tuple[Fault, Answer]]] = {}
-    lines, started = [], time.monotonic()
+    options.to.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="faults") as root:
         server = ForkServer()
         try:
@@ -83,20 +88,20 @@ def main() -> int:
                     continue
                 place = Path(root) / "broken" / name
                 place.mkdir(parents=True)
-                for fault, answer in run_group(server, generator, inputs, options.seed, options.count, place):
-                    answers.setdefault(generator.GROUP, []).append((fault, answer))
-                    lines.append({"group": generator.GROUP, "fault": fault.name, **asdict(answer)})
-                    if answer.outcome not in RIGHT:
-                        print(f"{answer.outcome}: {generator.GROUP}: {fault.name}: {answer.detail}", flush=True)
+                # A file for each generator, so that several processes can share the work.
+                with (options.to / f"{name}.jsonl").open("w") as file:
+                    for fault, answer in run_group(server, generator, inputs, options.seed, options.count, place):
+                        line = {"group": generator.GROUP, "fault": fault.name, **asdict(answer)}
+                        print(json.dumps(line), file=file, flush=True)
+                        if answer.outcome not in RIGHT:
+                            print(f"{answer.outcome}: {generator.GROUP}: {fault.name}: {answer.detail}", flush=True)
                 shutil.rmtree(place, ignore_errors=True)
         finally:
             server.close()
-    text = table(answers)
+    lines = [json.loads(line) for path in sorted(options.to.glob("*.jsonl")) for line in path.open()]
+    text = table(lines)
+    (options.to / "table.md").write_text(text + "\n")
     print(text, f"\n{time.monotonic() - started:.0f} s", sep="\n")
-    if options.to is not None:
-        options.to.mkdir(parents=True, exist_ok=True)
-        (options.to / "table.md").write_text(text + "\n")
-        (options.to / "answers.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return 0 if all(line["outcome"] in RIGHT for line in lines) else 1
 
 
