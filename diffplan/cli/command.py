@@ -89,7 +89,7 @@ def run_command(
     except Exception as error:
         # Hydra makes the run's folder, and opens its log, before a command begins.
         made = OmegaConf.select(HydraConfig.instance().cfg or OmegaConf.create(), "hydra.runtime.output_dir")
-        reason = _reason(error, verb, {_folder_setting(verb): made or "outputs"})
+        reason = _reason(error, verb, {_folder_setting(verb): made or os.sep})
         if wants_traceback or reason is None:
             raise
         sys.exit(printable(f"diffplan {verb}: {reason}"))
