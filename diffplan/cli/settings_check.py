@@ -92,7 +92,6 @@ def check_settings(config: DictConfig, command: str) -> None:
     plain: Any = OmegaConf.to_container(config, resolve=True)
     if command == TRAIN:
         check_stages(config)
-        check_guide(plain, config.critic.module is not None or config.critic.path is not None)
     else:
         check_planning_memory(plain, trained)
     Task(**{key: value for key, value in plain["task"].items() if key != "_target_"})

@@ -62,6 +62,9 @@ def check_config(config: DictConfig, command: str, needs_checkpoint: bool = Fals
     except OmegaConfBaseException as error:
         raise ConfigError(sentence(error)) from error
     critic = resolved["critic"]
+    if "module" in critic:
+        # Planning finds its critic beside the checkpoint, too.
+        check_guide(resolved, critic["module"] is not None or critic["path"] is not None)
     for key, value in resolved.items():
         check_range(value, key)
         _check_node(value, key)

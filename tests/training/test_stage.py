@@ -195,7 +195,7 @@ def test_a_critic_is_trained_for_a_denoiser_that_is_there(train, trained):
     ("overrides", "sentence"),
     [
         (["stages=[critics]"], "stages may hold critic and denoiser, got ['critics']"),
-        (["stages=[critic]", "critic=none"], "nothing is left to train"),
+        (["stages=[critic]", "critic=none"], "guide=value_guide follows a critic, and this run has none"),
         (["stages=[denoiser]"], "give critic.path=<run>, or choose critic=none"),
         (["critic.target.discount=1.5"], "critic.target.discount must be at most 1, got 1.5"),
         (["critic=none"], "guide=value_guide follows a critic, and this run has none"),
