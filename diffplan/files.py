@@ -86,11 +86,20 @@ def sync_folder(folder: Path) -> None:
         folder: An existing folder.
     """
     with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(folder)
+
+
+def sync(path: Path) -> None:
+    """Waits until a file's content, or the names in a folder, are on the disk.
+
+    Args:
+        path: An existing file or folder.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sweep_partials_of(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Writes a folder so that it is there whole or not at all, and finishes what a killed process has begun."""
 
+import glob
 import os
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from diffplan.errors import CheckpointError
+from diffplan.files import sync
 
 _NEW, _FORMER, _LOCK = "new", "former", "lock"
 _LONGEST_NAME = 200
@@ -66,7 +68,7 @@ def sweep_leftovers(folder: Path) -> None:
         folder: The folder that they wrote; its parent exists.
     """
     folder = Path(os.path.abspath(folder))
-    for place in folder.parent.glob(f".{_without_meaning(folder.name)}.*"):
+    for place in folder.parent.glob(f".{glob.escape(folder.name)}.*"):
         if not (place / _LOCK).is_file():
             continue
         try:
@@ -94,13 +96,4 @@ def _make_durable(folder: Path) -> None:
     """Waits until files are on the disk. Temporary and safetensors files are private, but these are for everyone."""
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _without_meaning(name: str) -> str:
-    """Returns a name as a pattern that matches nothing else."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
+        sync(path)
