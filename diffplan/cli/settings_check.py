@@ -14,8 +14,9 @@ from diffplan.config.checkpoint_settings import checkpoint_settings, planning_se
 from diffplan.config.resolvers import checkpoint_file
 from diffplan.config.settings import TRAIN
 from diffplan.config.stages import check_stages
+from diffplan.config.stored_settings import plain_settings, typed
 from diffplan.config.task import Task
-from diffplan.errors import ConfigError, DiffplanError, system_refusal
+from diffplan.errors import CheckpointError, ConfigError, DiffplanError, system_refusal
 from diffplan.sweep.cell import State, look_at_cell
 from diffplan.terminal import printable
 
@@ -92,6 +93,19 @@ def check_settings(config: DictConfig, command: str) -> None:
     plain: Any = OmegaConf.to_container(config, resolve=True)
     if command == TRAIN:
         check_stages(config)
+        _check_kept_settings(plain)
     else:
         check_planning_memory(plain, trained)
     Task(**{key: value for key, value in plain["task"].items() if key != "_target_"})
+
+
+def _check_kept_settings(plain: dict[str, Any]) -> None:
+    """Refuses settings that a checkpoint keeps and that no command would take from it afterwards."""
+    task = plain["task"]
+    try:
+        for key, value in plain.items():
+            plain_settings(value, key)
+        for key, name in {"name": plain["name"], "task.name": task["name"], "task.env_id": task["env_id"]}.items():
+            typed(name, str, key)
+    except CheckpointError as error:
+        raise ConfigError(str(error)) from error
