@@ -32,9 +32,30 @@ class SettingsCheck(Callback):
         """
         try:
             check_settings(config, config_name)
+            if config_name != TRAIN:
+                _check_networks(config, config_name)
             _show_unwritable_run(config, config_name)
         except DiffplanError as error:
             raise SystemExit(printable(f"diffplan {config_name}: {error}")) from error
+
+
+def _check_networks(config: DictConfig, command: str) -> None:
+    """Builds what the command plans with: only reading all tensors of a checkpoint tells whether they are right.
+
+    Raises:
+        DiffplanError: it cannot be built. The command itself tells of errors of other kinds.
+    """
+    from diffplan.cli.plan import build_planner, load_networks
+    from diffplan.run.checkpoint import read_checkpoint
+
+    path = checkpoint_file(config.checkpoint)
+    build: Any = build_planner if command == "plan" else load_networks
+    try:
+        build(_without_hydra(config), path, read_checkpoint(path))
+    except Exception as error:
+        for cause in (error, error.__cause__):
+            if isinstance(cause, DiffplanError):
+                raise cause from error
 
 
 def _show_unwritable_run(config: DictConfig, command: str) -> None:
@@ -76,7 +97,7 @@ def check_settings(config: DictConfig, command: str) -> None:
     from diffplan.config.memory import check_planning_memory
     from diffplan.config.validation import check_config, check_guide, check_horizon
 
-    config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    config = _without_hydra(config)
     trained: Any = None
     if command != TRAIN:
         check_config(config, command, needs_checkpoint=True)
@@ -97,6 +118,10 @@ def check_settings(config: DictConfig, command: str) -> None:
     else:
         check_planning_memory(plain, trained)
     Task(**{key: value for key, value in plain["task"].items() if key != "_target_"})
+
+
+def _without_hydra(config: DictConfig) -> DictConfig:
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
 
 
 def _check_kept_settings(plain: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 FIRST = Path(__file__).parents[1] / "golden" / "first_format"
 PROGRAM = """
@@ -68,6 +69,33 @@ def test_a_mistake_is_told_without_torch_and_leaves_nothing_behind(command, word
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout.splitlines()[-1].strip() == "imported"
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("command", "word", "message"),
+    [
+        ("plan", "normalizer.scale", "normalizer.scale must be above 0."),
+        ("schedulers", "normalizer.scale", "normalizer.scale must be above 0."),
+        ("plan", "sampler.num_inference_steps=99", "num_inference_steps must lie between 1 and the"),
+    ],
+)
+def test_what_only_the_tensors_tell_is_told_before_anything_is_written(command, word, message, tmp_path):
+    """Damaged statistics, and a number of steps that the scheduler does not have."""
+    shutil.copytree(FIRST, tmp_path / "run")
+    words = ["checkpoint=run"]
+    if word == "normalizer.scale":
+        path = tmp_path / "run" / "checkpoints" / "last.ckpt"
+        content = torch.load(path, weights_only=True)
+        content["state_dict"][word] *= -1
+        torch.save(content, path)
+    else:
+        words.append(word)
+    before = sorted(tmp_path.rglob("*"))
+    done = run(command, *words, folder=tmp_path)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
     assert sorted(tmp_path.rglob("*")) == before
 
 
