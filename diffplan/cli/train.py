@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from diffplan.cli.command import open_loggers, run_command
 from diffplan.cli.settings_check import check_settings
 from diffplan.config.stages import last_step
+from diffplan.terminal import printable
 
 if TYPE_CHECKING:
     from diffplan.run.folder import RunDir
@@ -92,6 +93,8 @@ def _show(run_dir: "RunDir", config: DictConfig, places: list[str]) -> None:
     result = run_dir.result()
     if result is not None and result.metrics:
         print_scores(result.metrics, config.task.paper_scores, result.data)
+    for note in () if result is None else result.notes:
+        print(printable(note))
     for place in places:
         print(place)
 

@@ -63,7 +63,7 @@ RANGES = {
     "original_inference_steps": _COUNT, "timestep_scaling": _POSITIVE, "solver_order": Range(1, 3),
     "beta_start": _SHARE, "beta_end": _SHARE,
     "action_weight": _NOT_NEGATIVE, "observation_weights": _NOT_NEGATIVE, "loss.discount": _SHARE,
-    "target.discount": Range(0, 1, is_open=True),
+    "target.discount": Range(0, 1, is_open=True), "held_out": Range(0, 0.99),
     # Plans.
     "num_inference_steps": _COUNT, "num_candidates": _COUNT, "replan_every": _COUNT, "warm_start_steps": _COUNT,
     "max_batch": _COUNT, "steps_per_second": _POSITIVE, "guide.num_steps": _COUNT_OR_ZERO, "t_stopgrad": _COUNT_OR_ZERO,
@@ -72,7 +72,7 @@ RANGES = {
     "devices": Range(1, 1024, also=(-1,)), "devices[]": Range(0, 1024),
     "num_nodes": Range(1, 1024), "accumulate_grad_batches": _COUNT, "gradient_clip_val": _NOT_NEGATIVE,
     "log_every_n_steps": _COUNT, "every_n_steps": _COUNT, "rollout.every_n_steps": _COUNT_OR_ZERO,
-    "keep_every_n_steps": _COUNT,
+    "keep_every_n_steps": _COUNT, "check_every_n_steps": _COUNT,
     "lr": _NOT_NEGATIVE, "betas": Range(0, 0.9999999), "eps": _NOT_NEGATIVE, "weight_decay": _NOT_NEGATIVE,
     "factor": _SHARE, "num_warmup_steps": _COUNT_OR_ZERO, "num_training_steps": _COUNT,
     "decay": _SHARE, "update_every": _COUNT, "start_step": _COUNT_OR_ZERO,
@@ -86,7 +86,8 @@ TYPES: dict[str, Any] = {
     "window.horizon": int, "window.stride": int, "window.actions": bool, "window.max_path_length": int | None,
     "window.padding": Literal["none", "zero", "edge"], "window.drop_last_window": bool,
     "paths.output_dir": str, "paths.data_dir": str, "paths.run_name": str, "paths.run_dir": str,
-    "critic.max_steps": int, "critic.path": str | None,
+    "critic.max_steps": int, "critic.path": str | None, "critic.held_out": float, "critic.check_every_n_steps": int,
+    "critic.keep": Literal["last", "best"],
 }  # fmt: skip
 # Names become folders and labels. W&B takes no project of more than 128 letters, and no tag of more than 64.
 _MOST_LETTERS = {

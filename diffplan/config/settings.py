@@ -135,6 +135,9 @@ TRAINER_SETTINGS = {
     "use_distributed_sampler": Meaning.LABEL,
     "default_root_dir": Meaning.LABEL,
 }
+# Settings that came after the first runs, with the values that mean what was done before: these change no name of a run
+# and no comparison.
+LATER_SETTINGS = {"critic": {"held_out": 0.0, "check_every_n_steps": 1000, "keep": "last"}}
 # Names that mean the same in whatever group they occur.
 NAMES_IN_GROUPS = {
     "seed": Meaning.SEED,
@@ -205,7 +208,8 @@ def run_identity(config: DictConfig) -> dict[str, Any]:
     hashed = ("seed", "module", "datamodule", "loss", "critic", "stages", "denoiser")
     # Module and datamodule hold the groups that they are built from.
     written_into_modules = ("backbone", "scheduler", "conditioning", "normalizer")
-    whole = with_whole_modules({key: _plain(config[key]) for key in (*hashed, *written_into_modules)})
+    groups = {key: _plain(config[key]) for key in (*hashed, *written_into_modules)}
+    whole = with_whole_modules(_without_later(groups))
     identity |= {key: whole[key] for key in hashed}
     identity["datamodule"]["source"].pop("data_dir", None)
     return with_first_names(identity)
@@ -284,7 +288,7 @@ def comparable_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         Values by dotted key, in the order of ``SETTINGS``.
     """
-    config = with_whole_modules(config)
+    config = with_whole_modules(_without_later(config))
     chosen = {key: config[key] for key in COMPARED if key in config}
     trainer = config.get("trainer") or {}
     chosen["trainer"] = {key: trainer[key] for key in TRAINER_SETTINGS if key in trainer and _trains(key)}
@@ -295,6 +299,15 @@ def comparable_settings(config: Mapping[str, Any]) -> dict[str, Any]:
 def result_hash(config: Mapping[str, Any]) -> str:
     """Eight letters that are equal for results that differ in their seed at most."""
     return short_hash(comparable_settings(config))
+
+
+def _without_later(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Copies groups without the settings that came later and change nothing."""
+    copied = dict(config)
+    for group, later in LATER_SETTINGS.items():
+        if isinstance(settings := copied.get(group), Mapping):
+            copied[group] = {key: value for key, value in settings.items() if key not in later or value != later[key]}
+    return copied
 
 
 def _leaves(node: Any, prefix: str) -> list[tuple[str, Any]]:

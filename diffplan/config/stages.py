@@ -21,6 +21,11 @@ def check_stages(config: DictConfig) -> None:
         )
     if config.critic.module is not None and "critic" not in config.stages and config.critic.path is None:
         raise ConfigError("a denoiser of this task plans with a critic: give critic.path=<run>, or choose critic=none.")
+    if config.critic.get("keep", "last") == "best" and not config.critic.held_out:
+        raise ConfigError(
+            "critic.keep=best chooses by the error on held-out episodes, and none are held out: add "
+            "critic.held_out=0.1, or choose critic.keep=last."
+        )
 
 
 def trains_critic(config: DictConfig) -> bool:

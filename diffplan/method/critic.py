@@ -1,6 +1,7 @@
-"""The critic: a network that predicts the return of a noisy plan, and the return it predicts."""
+"""The critic: a network that predicts the return of a noisy plan, the return it predicts, and how well it does so."""
 
-from dataclasses import dataclass, field, replace
+import math
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Integer
 from torch import Tensor
 
-from diffplan.errors import ConfigError, TaskMismatchError
+from diffplan.errors import CheckpointError, ConfigError, TaskMismatchError
 from diffplan.method.conditioning import AbstractConditioning
 from diffplan.method.model import TrajectoryModel
 from diffplan.method.network.value_unet import ValueUnet
@@ -83,6 +84,108 @@ def returns_to_go(
 
 
 @dataclass(frozen=True)
+class LevelQuality:
+    """How well a critic predicts the returns of held-out windows at one noise level.
+
+    Attributes:
+        timestep: Diffusion timestep of the noise; None for clean windows, which are judged at timestep 0.
+        rmse: Root-mean-square error, in units of reward.
+        r2: Explained share of the returns' variance: 1 is exact, 0 is no better than their mean.
+        bias: Mean value minus mean return, in units of reward.
+        correlation: Pearson correlation of value and return; 0 where either is constant.
+        ordering: Among pairs of windows of one state, the share whose order by value is the order by return; 0.5 is
+            chance. None where there are no pairs.
+        ordering_stderr: Standard error of that share; pairs that share an episode depend on each other.
+        ordering_low: Lower end of its 95 % interval.
+        ordering_high: Upper end of its 95 % interval.
+
+    Raises:
+        CheckpointError: a number is not finite or cannot be what it is called.
+    """
+
+    timestep: int | None
+    rmse: float
+    r2: float
+    bias: float
+    correlation: float
+    ordering: float | None = None
+    ordering_stderr: float | None = None
+    ordering_low: float | None = None
+    ordering_high: float | None = None
+
+    def __post_init__(self) -> None:
+        bounds = {"timestep": (0, 10**5), "rmse": (0, math.inf), "r2": (-math.inf, 1), "correlation": (-1, 1)}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            shares = (0, 1) if each.name.startswith("ordering") else (-math.inf, math.inf)
+            least, most = bounds.get(each.name, shares)
+            if value is not None and not (math.isfinite(value) and least <= value <= most):
+                raise CheckpointError(f"the critic's {each.name} on held-out episodes cannot be {value}.")
+
+    @property
+    def name(self) -> str:
+        """``clean``, or ``t5`` for noise of timestep 5."""
+        return "clean" if self.timestep is None else f"t{self.timestep}"
+
+
+@dataclass(frozen=True)
+class CriticQuality:
+    """What a critic is worth on episodes that it was not trained on.
+
+    Attributes:
+        step: Optimiser steps that the critic was trained for when it was measured.
+        num_episodes: Held-out episodes that these windows are of.
+        num_windows: Windows that were measured.
+        levels: Clean windows first, then noisy ones in the order of their timesteps.
+
+    Raises:
+        CheckpointError: the levels are not such a sequence.
+    """
+
+    step: int
+    num_episodes: int
+    num_windows: int
+    levels: tuple[LevelQuality, ...]
+
+    def __post_init__(self) -> None:
+        clean, *timesteps = [level.timestep for level in self.levels] or [0]
+        numbers = [-1 if timestep is None else timestep for timestep in timesteps]
+        if clean is not None or not numbers or numbers != sorted(set(numbers)) or min(numbers) < 0:
+            raise CheckpointError("the critic's quality must be given for clean windows, then for rising timesteps.")
+        if self.step < 0 or self.num_episodes < 1 or self.num_windows < 1:
+            raise CheckpointError("the critic's quality must be of some windows and of a step from 0 on.")
+
+    def to_plain(self) -> dict[str, Any]:
+        """Returns plain values, for a checkpoint."""
+        return asdict(self) | {"levels": [asdict(level) for level in self.levels]}
+
+    @property
+    def mean_r2(self) -> float:
+        """Mean of R2 over clean windows and all noise levels; where it is greatest, the mean squared error is least."""
+        return sum(level.r2 for level in self.levels) / len(self.levels)
+
+    def r2_at(self, timestep: int) -> float:
+        """Returns R2 at any noise level, interpolated between those that were measured."""
+        noisy = self.levels[1:]
+        return float(np.interp(timestep, [level.timestep or 0 for level in noisy], [level.r2 for level in noisy]))
+
+    @property
+    def warning(self) -> str | None:
+        """Says that ordering the plans of one state by this critic is no better than chance; None if it is better."""
+        clean = self.levels[0]
+        if clean.ordering is None or clean.ordering_low is None or clean.ordering_high is None:
+            return "The held-out episodes have no two windows of one state, so how well the critic ranks is not known."
+        if clean.ordering_low > 0.5:
+            return None
+        how = "worse than" if clean.ordering_high < 0.5 else "no better than"
+        return (
+            f"On {self.num_episodes} held-out episodes the critic orders plans of one state {how} chance: "
+            f"{clean.ordering:.0%} of the pairs rightly, 95 % interval {clean.ordering_low:.0%} to "
+            f"{clean.ordering_high:.0%}; ranking or guiding by it is not likely to help."
+        )
+
+
+@dataclass(frozen=True)
 class TrajectoryCritic:
     """A network that predicts returns, and everything that says of what; training and guides take the same object.
 
@@ -97,6 +200,7 @@ class TrajectoryCritic:
         offset: Return at the network's output 0.
         scale: Returns per unit of the network's output.
         conditioning: Which observations of a training window are given; only training needs it.
+        quality: What it is worth on held-out episodes; None where none were held out.
     """
 
     backbone: ValueUnet
@@ -109,6 +213,7 @@ class TrajectoryCritic:
     offset: Float[Tensor, ""] = field(default_factory=lambda: torch.zeros(()))
     scale: Float[Tensor, ""] = field(default_factory=lambda: torch.ones(()))
     conditioning: AbstractConditioning | None = None
+    quality: CriticQuality | None = None
 
     def values(self, trajectories: Trajectories, timesteps: Timesteps) -> Float[Tensor, " batch"]:
         """Predicts the return of noisy normalised trajectories, in units of reward."""

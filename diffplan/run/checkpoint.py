@@ -8,6 +8,7 @@ import importlib
 import pickle
 import re
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from diffplan.config.checkpoint_settings import training_settings, usable
 from diffplan.config.parts import with_part_names
 from diffplan.config.stored_settings import part_settings, plain_settings, shown, typed
 from diffplan.errors import CheckpointError, DiffplanError
-from diffplan.method.critic import TrajectoryCritic
+from diffplan.method.critic import CriticQuality, LevelQuality, TrajectoryCritic
 from diffplan.method.model import TrajectoryModel
 from diffplan.method.network.base import AbstractBackbone
 from diffplan.method.network.value_unet import ValueUnet
@@ -35,6 +36,9 @@ FORMAT = 2
 _MOST_SHARING = 8
 # Where a training keeps its networks in the state of its module.
 _LIVE, _AVERAGE, _NORMALIZER = "backbone.", "average.average.", "normalizer."
+# Where the training of a critic keeps the averaged weights that were best on held-out episodes, and what it is worth.
+_BEST, QUALITY = "kept.average.", "critic_quality"
+_MOST_NOISE_LEVELS = 64
 
 
 def checkpoint_origin(config: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,6 +134,25 @@ def load_critic(path: Path | str) -> TrajectoryCritic:
         CheckpointError: it cannot be read, names something that may not be built, or its weights do not fit its config.
     """
     return _trained(read_checkpoint(path), path, is_critic=True)
+
+
+def stored_quality(given: Any) -> CriticQuality | None:
+    """Rebuilds what a file says about a critic's worth on held-out episodes.
+
+    Args:
+        given: What ``CriticQuality.to_plain`` returned; None if the file has none.
+
+    Raises:
+        CheckpointError: it is something else.
+    """
+    if given is None:
+        return None
+    numbers = _typed_fields(CriticQuality, given, QUALITY, without="levels")
+    levels = given["levels"]
+    if type(levels) is not list or len(levels) > _MOST_NOISE_LEVELS:
+        raise CheckpointError(f"{QUALITY}.levels must be a list of {_MOST_NOISE_LEVELS} noise levels at most.")
+    built = (LevelQuality(**_typed_fields(LevelQuality, level, f"{QUALITY}.levels")) for level in levels)
+    return CriticQuality(**numbers, levels=tuple(built))
 
 
 def trained_model(checkpoint: Mapping[str, Any], path: Path | str) -> TrajectoryModel:
@@ -261,11 +284,19 @@ def _trained(checkpoint: Mapping[str, Any], path: Path | str, is_critic: bool) -
         # On this device tensors have shapes and no memory, whatever sizes the config has.
         with torch.device("meta"):
             backbone, normalizer = _networks(config, is_critic)
-        expected = {f"{_AVERAGE}{name}": value for name, value in backbone.state_dict().items()}
+        # A critic that is checked on held-out episodes may keep its best weights beside the newest.
+        quality = stored_quality(checkpoint.get(QUALITY)) if is_critic else None
+        has_best = is_critic and any(name.startswith(_BEST) for name in state)
+        networks = backbone.state_dict().items()
+        expected = {f"{_AVERAGE}{name}": value for name, value in networks}
+        expected |= {f"{_BEST}{name}": value for name, value in networks if has_best}
         expected |= {f"{_NORMALIZER}{name}": value for name, value in normalizer.state_dict().items()}
         expected |= {f"value_{name}": torch.empty((), device="meta") for name in ("offset", "scale") if is_critic}
         _check_weights(state, expected)
-        return _filled((build_critic if is_critic else build_model)(config), state)
+        # Before its first check, a training has no best weights.
+        average = _BEST if has_best and quality is not None else _AVERAGE
+        model = _filled((build_critic if is_critic else build_model)(config), state, average)
+        return replace(model, quality=quality) if is_critic else model
     except DiffplanError as error:
         raise CheckpointError(f"the model in {path} cannot be rebuilt: {error}") from error
     except Exception as error:
@@ -286,7 +317,7 @@ def _check_weights(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) 
                 f"{list(wanted.shape)} and {wanted.dtype}."
             )
     for name, value in state.items():
-        if name.startswith((_AVERAGE, _NORMALIZER)) and name not in expected:
+        if name.startswith((_AVERAGE, _BEST, _NORMALIZER)) and name not in expected:
             raise CheckpointError(f"{unfit}: there should be no {shown(name)}.")
         if value.is_floating_point() and not value.float().isfinite().all():
             raise CheckpointError(f"{shown(name)} holds numbers that are not finite.")
@@ -294,15 +325,23 @@ def _check_weights(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) 
             raise CheckpointError(f"{name} must be above 0.")
 
 
-def _filled(model: Any, state: Mapping[str, Tensor]) -> Any:
+def _filled(model: Any, state: Mapping[str, Tensor], average: str) -> Any:
     """Loads averaged weights and statistics into a fresh model."""
-    for module, prefix in ((model.backbone, _AVERAGE), (model.normalizer, _NORMALIZER)):
+    for module, prefix in ((model.backbone, average), (model.normalizer, _NORMALIZER)):
         module.load_state_dict({k.removeprefix(prefix): value for k, value in state.items() if k.startswith(prefix)})
     model.backbone.requires_grad_(False).eval()
     if isinstance(model, TrajectoryCritic):
         model.offset.copy_(state["value_offset"])
         model.scale.copy_(state["value_scale"])
     return model
+
+
+def _typed_fields(kind: Any, given: Any, name: str, without: str = "") -> dict[str, Any]:
+    """Checks plain values against the fields of a dataclass; each must be there."""
+    hints = {field.name: field.type for field in fields(kind)}
+    if type(given) is not dict or given.keys() != hints.keys():
+        raise CheckpointError(f"{name} must have the entries {', '.join(hints)}.")
+    return {key: typed(given[key], hint, f"{name}.{key}") for key, hint in hints.items() if key != without}
 
 
 def _reason(error: BaseException) -> str:

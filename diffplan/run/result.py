@@ -128,6 +128,7 @@ class Result(BaseModel):
         checkpoint: File of the denoiser.
         critic: File of the critic; None if no critic took part.
         wandb: The W&B run; None if W&B was not used.
+        notes: Sentences of warning about what was trained.
         created: Time at which the record was made, ISO 8601, UTC.
     """
 
@@ -153,6 +154,7 @@ class Result(BaseModel):
     checkpoint: FileIdentity | None
     critic: FileIdentity | None = None
     wandb: WandbIdentity | None = None
+    notes: list[str] = []
     created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     @classmethod

@@ -141,6 +141,7 @@ class ResultRecorder:
         trained: Resolved config of the denoiser's training, where another command did it.
         costs: Functions that return what training has cost so far, by stage.
         final: The final result that has not been written yet, if there is one.
+        notes: Sentences of warning that belong to the run's summary.
     """
 
     run_dir: RunDir
@@ -153,6 +154,7 @@ class ResultRecorder:
     trained: dict[str, Any] | None = None
     costs: dict[str, Callable[[], Mapping[str, float]]] = field(default_factory=dict)
     final: list[Result] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def record(self, evaluations: Mapping[str, Evaluation], step: int, final: bool) -> Result:
         """Records one evaluation; the loggers end after the final one, and then ``finish`` writes it.
@@ -174,6 +176,7 @@ class ResultRecorder:
             metrics={key: value for evaluation in evaluations.values() for key, value in evaluation.metrics().items()},
             cost={f"{s}_{key}": spent for s, cost in self.costs.items() for key, spent in cost().items()},
             data=self.data(),
+            notes=list(self.notes),
             environment=env_version(self.config["task"]["env_id"]),
             checkpoint=self._identity(self.checkpoint),
             critic=self._identity(critic),

@@ -1,5 +1,6 @@
 """The Lightning modules: they log, step and make optimisers, and leave the mathematics to ``method``."""
 
+import copy
 from abc import ABC, abstractmethod
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping
@@ -15,12 +16,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from diffplan.method.average import ExponentialMovingAverage
-from diffplan.method.critic import TrajectoryCritic
+from diffplan.method.critic import CriticQuality, TrajectoryCritic
 from diffplan.method.model import TrajectoryModel
 from diffplan.method.network.base import AbstractBackbone
 from diffplan.method.network.value_unet import ValueUnet
 from diffplan.method.objective import DenoisingLoss, DenoisingObjective, ValueLoss, ValueObjective, batch_generator
 from diffplan.method.trajectory import TrajectoryBatch
+from diffplan.run.checkpoint import QUALITY, stored_quality
 from diffplan.tracking.base import AbstractRunLogger
 from diffplan.tracking.evaluation_recorder import ResultRecorder
 
@@ -153,6 +155,9 @@ class ValueModule(AbstractTrajectoryModule):
             units of reward all the same, so guide scales keep their meaning.
         compile: See there.
 
+    Attributes:
+        quality: What the critic that is kept is worth on held-out episodes; None before the first check.
+
     Raises:
         HorizonError: the network was built for another horizon.
         ConfigError: the scheduler cannot serve.
@@ -177,15 +182,41 @@ class ValueModule(AbstractTrajectoryModule):
     ) -> None:
         super().__init__(model, loss, optimizer, learning_rate_schedule, average, seed, compile)
         self.normalize_targets = normalize_targets
+        self.quality: CriticQuality | None = None
+        # Averaged weights of the best check so far; None where the last ones are kept.
+        self.kept: ExponentialMovingAverage | None = None
         self.register_buffer("value_offset", torch.zeros(()))
         self.register_buffer("value_scale", torch.ones(()))
 
     def critic(self) -> TrajectoryCritic:
-        """Returns the trained critic with averaged weights, as guides take it."""
-        network = self.average.average
-        if not isinstance(network, ValueUnet):
-            raise TypeError("the averaged network is no critic")
-        return replace(self.fresh, backbone=network, offset=self.value_offset, scale=self.value_scale)
+        """Returns the trained critic with averaged weights, as guides take it: the best one, where it is kept."""
+        is_best = self.kept is not None and self.quality is not None
+        return replace(self._critic(self.kept if is_best else self.average), quality=self.quality)
+
+    def newest_critic(self) -> TrajectoryCritic:
+        """Returns the critic with the present averaged weights, whatever is kept."""
+        return self._critic(self.average)
+
+    def keep_best(self) -> None:
+        """Has the averaged weights kept that are best on held-out episodes; a checkpoint holds them, too."""
+        self.kept = copy.deepcopy(self.average)
+
+    def note(self, quality: CriticQuality) -> None:
+        """Takes what the newest critic is worth, and keeps its weights if they are the best so far."""
+        if self.kept is not None and self.quality is not None and quality.mean_r2 <= self.quality.mean_r2:
+            return
+        self.quality = quality
+        if self.kept is not None:
+            self.kept.load_state_dict(self.average.state_dict())
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds what the critic is worth, where it was checked."""
+        if self.quality is not None:
+            checkpoint[QUALITY] = self.quality.to_plain()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes what the critic is worth."""
+        self.quality = stored_quality(checkpoint.get(QUALITY))
 
     def pair(self, partner: TrajectoryModel) -> tuple[TrajectoryModel, TrajectoryCritic | None]:
         return partner, self.critic()
@@ -212,6 +243,12 @@ class ValueModule(AbstractTrajectoryModule):
 
         self._log(numbers)
         return terms.loss
+
+    def _critic(self, average: Any) -> TrajectoryCritic:
+        network = average.average
+        if not isinstance(network, ValueUnet):
+            raise TypeError("the averaged network is no critic")
+        return replace(self.fresh, backbone=network, offset=self.value_offset, scale=self.value_scale)
 
     def _make_objective(self, model: TrajectoryCritic, loss: ValueLoss) -> ValueObjective:
         return ValueObjective(model, loss)

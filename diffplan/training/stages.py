@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
-from lightning import Trainer
+from lightning import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from diffplan.config.resolvers import checkpoint_file
 from diffplan.config.stages import trains_critic, trains_denoiser
 from diffplan.data.datamodule import TrajectoryDataModule
+from diffplan.data.held_out import HeldOutDataModule
 from diffplan.errors import CheckpointError
 from diffplan.files import write_atomically
 from diffplan.method.critic import TrajectoryCritic
@@ -26,6 +27,7 @@ from diffplan.run.checkpoint import load_critic, load_model, read_checkpoint
 from diffplan.run.folder import RunDir
 from diffplan.tracking.base import AbstractRunLogger
 from diffplan.tracking.evaluation_recorder import ResultRecorder
+from diffplan.training.callback.critic_check import CriticCheckCallback
 from diffplan.training.callback.monitors import ProvenanceCallback
 from diffplan.training.callback.resume_check import ResumeCheck, way_out
 from diffplan.training.modules import AbstractTrajectoryModule, Stage, StageLogger
@@ -75,7 +77,7 @@ def train_stages(
         lent = [StageLogger(run_logger, is_last) for run_logger in loggers]
         stage = Stage(None if given is None else load_model(given), recorder, plans=given is not None)
         module = instantiate(config.critic.module)(new_critic(config, datamodule))
-        trainer = run_stage(module, stage, datamodule, config, lent, config.critic.max_steps)
+        trainer = _run_critic(module, stage, datamodule, config, lent)
         if is_last:
             _finish(recorder, trainer)
             return trainer
@@ -116,13 +118,27 @@ def new_critic(config: DictConfig, data: TrajectoryDataModule) -> TrajectoryCrit
     )
 
 
+def _run_critic(
+    module: Any, stage: Stage, datamodule: TrajectoryDataModule, config: DictConfig, loggers: Sequence[Logger]
+) -> Trainer:
+    """Trains the critic, on all episodes or on those that are not held out to check it."""
+    max_steps, held_out = config.critic.max_steps, config.critic.get("held_out", 0.0)
+    if not held_out:
+        return run_stage(module, stage, datamodule, config, loggers, max_steps)
+    if config.critic.keep == "best":
+        module.keep_best()
+    check = CriticCheckCallback(config.critic.check_every_n_steps, f"{config.paths.run_dir}/evaluation", stage)
+    return run_stage(module, stage, HeldOutDataModule(datamodule, held_out), config, loggers, max_steps, [check])
+
+
 def run_stage(
     module: AbstractTrajectoryModule,
     stage: Stage,
-    datamodule: TrajectoryDataModule,
+    datamodule: TrajectoryDataModule | HeldOutDataModule,
     config: DictConfig,
     loggers: Sequence[Logger],
     max_steps: int,
+    first_callbacks: Sequence[Callback] = (),
 ) -> Trainer:
     """Trains one module; a stage that is finished is only evaluated.
 
@@ -133,6 +149,7 @@ def run_stage(
         config: The whole config; its trainer and callbacks are built anew for each stage.
         loggers: Where numbers go.
         max_steps: Optimiser steps.
+        first_callbacks: Callbacks that come before those of the config.
 
     Returns:
         The trainer.
@@ -140,6 +157,7 @@ def run_stage(
     built = [instantiate(node) for node in config.callbacks.values() if node is not None]
     # A callback whose yaml says `_partial_: true` asks for the stage.
     callbacks = [callback(stage=stage) if isinstance(callback, partial) else callback for callback in built]
+    callbacks = [*first_callbacks, *callbacks]
     assert stage.recorder is not None
     callbacks.append(ProvenanceCallback(stage.recorder.config))
     checkpoint: Path | None = stage.recorder.run_dir.checkpoint(module.checkpoint_name)

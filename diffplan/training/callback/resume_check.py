@@ -11,6 +11,7 @@ from packaging.version import InvalidVersion, Version
 from torch import Tensor, nn
 
 from diffplan.errors import CheckpointError
+from diffplan.run.checkpoint import QUALITY, stored_quality
 from diffplan.run.folder import previous_checkpoint
 from diffplan.training.callback.monitors import RandomState, check_random_state
 from diffplan.training.modules import AbstractTrajectoryModule
@@ -74,6 +75,7 @@ def _check(checkpoint: Mapping[str, Any], trainer: Trainer, module: AbstractTraj
     _check_optimizer(checkpoint, module, step, keeps_dtype, scales)
     _check_gradients(checkpoint, trainer, module)
     _check_callbacks(checkpoint, trainer)
+    _check_quality(checkpoint, step)
 
 
 def _check_origin(checkpoint: Mapping[str, Any]) -> None:
@@ -232,6 +234,16 @@ def _check_callbacks(checkpoint: Mapping[str, Any], trainer: Trainer) -> None:
             check_random_state(saved[name])
         else:
             _alike(f"the state of {name}", saved[name], callback.state_dict())
+
+
+def _check_quality(checkpoint: Mapping[str, Any], step: int) -> None:
+    """What the critic is worth is there if it has been checked; the best weights so far are known by it."""
+    quality, critic = stored_quality(checkpoint.get(QUALITY)), checkpoint["diffplan"]["config"].get("critic") or {}
+    is_checked = critic.get("held_out", 0) > 0 and checkpoint["state_dict"].keys() & {"value_offset"}
+    if quality is None and is_checked and step >= critic["check_every_n_steps"]:
+        raise CheckpointError("what its critic is worth on held-out episodes is missing")
+    if quality is not None and quality.step > step:
+        raise CheckpointError(f"what its critic is worth is of step {quality.step} and not of a step up to {step}")
 
 
 def _alike(what: str, saved: Any, expected: Any) -> None:
