@@ -55,6 +55,7 @@ def _export(checkpoint: str, to: str, critic: str | None, license: str) -> list[
         task=task["name"],
         env_id=task["env_id"],
         data=dict(written["diffplan"]["data"]),
+        critic_quality=None if judge is None or judge.quality is None else judge.quality.to_plain(),
     )
     reason, result = why_not_theirs(model, judge), _result(path)
     steps, seed = written["global_step"], taken["seed"]

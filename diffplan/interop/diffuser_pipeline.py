@@ -174,6 +174,7 @@ class DiffuserPipeline(DiffusionPipeline):
             target=form.target,
             offset=form.offset.new_zeros(()),
             scale=form.offset.new_ones(()),
+            quality=form.quality,
             **self._common_parts(),
         )
 

@@ -32,6 +32,7 @@ from diffplan.method.model import TrajectoryModel
 from diffplan.method.network.temporal_unet import TemporalUnet
 from diffplan.method.network.value_unet import ValueUnet
 from diffplan.run.checkpoint import (
+    QUALITY,
     build_critic,
     build_model,
     checkpoint_origin,
@@ -87,6 +88,8 @@ def build_run(
             "global_step": weights.step,
             "diffplan": checkpoint_origin(resolved, data),
         }
+    if "critic" in checkpoints and denoiser.form is not None and denoiser.form.quality is not None:
+        checkpoints["critic"][QUALITY] = denoiser.form.quality.to_plain()
     return checkpoints
 
 

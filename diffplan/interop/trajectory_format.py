@@ -17,12 +17,13 @@ from diffplan.interop.exported_parts import PartEntry, build_part, check_part, p
 from diffplan.interop.plain_tensors import check_noise, check_same_shapes, check_statistics
 from diffplan.interop.trajectory_settings import TrajectorySettings
 from diffplan.method.conditioning import AbstractConditioning
-from diffplan.method.critic import ReturnTarget
+from diffplan.method.critic import CriticQuality, ReturnTarget
 from diffplan.method.model import TrajectoryModel
 from diffplan.method.noise.schedule import prediction_type
 from diffplan.method.normalizer import AbstractNormalizer
 from diffplan.method.sampler.base import AbstractSampler
 from diffplan.method.trajectory import TransitionLayout
+from diffplan.run.checkpoint import stored_quality
 
 FORMAT = 2
 
@@ -51,6 +52,7 @@ class TrajectoryFormat(ModelMixin, ConfigMixin):
         env_id: Environment.
         data: Identity of the training data: ``name``, ``kind``, ``sha256``, ``num_transitions``.
         sampler: Name of the sampler that the model plans with, in the same form; None leaves it to the pipeline.
+        critic_quality: What the critic is worth on held-out episodes, see ``CriticQuality.to_plain``; None if unknown.
         format: Number of this format. Folders made before it was written have format 1.
 
     Attributes:
@@ -82,6 +84,7 @@ class TrajectoryFormat(ModelMixin, ConfigMixin):
         env_id: str | None = None,
         data: dict[str, Any] | None = None,
         sampler: PartEntry | None = None,
+        critic_quality: dict[str, Any] | None = None,
         format: int = 1,
     ) -> None:
         super().__init__()
@@ -114,7 +117,7 @@ class TrajectoryFormat(ModelMixin, ConfigMixin):
         loaded = cls(**typed_settings(TrajectorySettings, content, path).model_dump())
         loaded.parts = tuple(parts)
         # Unknown parts are refused now, not at the first plan.
-        loaded.normalizer(), loaded.conditioning
+        loaded.normalizer(), loaded.conditioning, loaded.quality
         if loaded.config.sampler is not None:
             check_part("sampler", loaded.config.sampler, loaded.parts)
         weights = read_weights(folder, subfolder)
@@ -220,6 +223,11 @@ class TrajectoryFormat(ModelMixin, ConfigMixin):
     def target(self) -> ReturnTarget | None:
         """What the critic predicts; None without one."""
         return None if self.config.returns is None else ReturnTarget(**self.config.returns)
+
+    @property
+    def quality(self) -> CriticQuality | None:
+        """What the critic is worth on held-out episodes; None where that is not known."""
+        return stored_quality(self.config.critic_quality)
 
     def normalizer(self) -> AbstractNormalizer:
         """Returns the normaliser, on these statistics themselves."""

@@ -60,6 +60,7 @@ class TrajectorySettings(_Strict):
     env_id: Word | None = None
     data: DataSettings | None = None
     sampler: Part | None = None
+    critic_quality: dict[Word, JsonValue] | None = None
     format: Annotated[int, Field(ge=1, le=1_000_000)] = 1
 
 

@@ -85,14 +85,14 @@ def _calibration_chart(bins: pd.DataFrame, names: list[str]) -> alt.ConcatChart:
 def _error_chart(quality: CriticQuality, names: list[str], returns: Any) -> alt.LayerChart:
     rows = [{"level": n, "rmse": level.rmse, "r2": level.r2} for n, level in zip(names, quality.levels, strict=True)]
     base = alt.Chart(rounded(pd.DataFrame(rows))).encode(
-        x=alt.X("level:N", sort=names, title=None, axis=alt.Axis(labelAngle=-30)),
+        x=_level_axis(names),
         y=alt.Y("rmse:Q", title="root-mean-square error (reward)", axis=alt.Axis(format=PLAIN, tickCount=4)),
     )
     text = base.mark_text(baseline="bottom", dy=-4).encode(text=alt.Text("r2:Q", format=".2f"))
     bars = base.mark_bar(color=COLOURS[0], opacity=0.75, size=22)
-    line = reference_line((float(np.std(returns)), "always the mean return"), "y")
-    title = alt.Title("Error; the numbers are R2", fontWeight="normal")
-    return alt.layer(bars, text, *line).properties(width=_WIDE, height=_HEIGHT, title=title)
+    guess, _ = reference_line((float(np.std(returns)), ""), "y")
+    title = alt.Title("Error, with R2; dashed: always the mean return", fontWeight="normal")
+    return alt.layer(bars, guess, text).properties(width=_WIDE, height=_HEIGHT, title=title)
 
 
 def _ordering_chart(quality: CriticQuality, names: list[str]) -> alt.LayerChart:
@@ -106,14 +106,18 @@ def _ordering_chart(quality: CriticQuality, names: list[str]) -> alt.LayerChart:
     least = min([0.3, *frame["low"]])
     scale = alt.Scale(domain=[least, 1], nice=False)
     base = alt.Chart(rounded(frame)).encode(
-        x=alt.X("level:N", sort=names, title=None, axis=alt.Axis(labelAngle=-30)),
+        x=_level_axis(names),
         y=alt.Y("share:Q", title="pairs ordered rightly", scale=scale, axis=form),
     )
     spread = base.mark_rule(color=COLOURS[1], strokeWidth=2).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q")
-    title = alt.Title("Order of plans of one state, with 95 % interval", fontWeight="normal")
+    title = alt.Title("Order of plans of one state; dashed: chance", fontWeight="normal")
     points = base.mark_point(size=60, color=COLOURS[1], opacity=1)
-    chance = reference_line((0.5, "chance"), "y", is_before=False)
-    return alt.layer(spread, points, *chance).properties(width=_WIDE, height=_HEIGHT, title=title)
+    chance, _ = reference_line((0.5, ""), "y")
+    return alt.layer(chance, spread, points).properties(width=_WIDE, height=_HEIGHT, title=title)
+
+
+def _level_axis(names: list[str]) -> alt.X:
+    return alt.X("level:N", sort=names, title=None, axis=alt.Axis(labelAngle=-30, labelOverlap=False))
 
 
 def _title(timestep: int | None) -> str:

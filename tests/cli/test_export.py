@@ -9,8 +9,10 @@ from diffusers.experimental import ValueGuidedRLPipeline
 from omegaconf import OmegaConf
 
 from diffplan.cli.app import main as app_main
+from diffplan.errors import CheckpointError
 from diffplan.interop.diffuser_pipeline import DiffuserPipeline
 from diffplan.interop.diffusers_env import DiffusersEnv
+from diffplan.method.critic import CriticQuality, LevelQuality
 from diffplan.run.checkpoint import (
     build_critic,
     build_model,
@@ -110,3 +112,53 @@ def test_a_broken_result_is_not_passed_over(hopper, tmp_path):
     (run / "results.json").write_text("{")
     with pytest.raises(SystemExit, match=r"results\.json cannot be told in the model card"):
         main([f"checkpoint={run}", f"to={tmp_path}/out"])
+
+
+def test_what_a_critic_is_worth_goes_with_it(hopper, tmp_path):
+    """From its checkpoint into an export, and back into a run."""
+    run = shutil.copytree(hopper, tmp_path / "run")
+    path = run / "checkpoints" / "critic.ckpt"
+    levels = [LevelQuality(timestep, 2.5, r2, -1.0, 0.5) for timestep, r2 in ((None, 0.75), (0, 0.5), (3, -2.0))]
+    quality = CriticQuality(8, 2, 100, tuple(levels))
+    torch.save(torch.load(path, weights_only=True) | {"critic_quality": quality.to_plain()}, path)
+    assert load_critic(path).quality == quality
+    main([f"checkpoint={run}", f"to={tmp_path}/out"])
+    assert DiffuserPipeline.from_pretrained(tmp_path / "out").critic().quality == quality
+    app_main(["import", f"from={tmp_path}/out", f"to={tmp_path}/back"])
+    assert load_critic(tmp_path / "back" / "checkpoints" / "critic.ckpt").quality == quality
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"levels": []}, "must be given for clean windows, then for rising timesteps"),
+        ({"levels": [{"timestep": None}]}, "critic_quality.levels must have the entries timestep, rmse"),
+        ({"levels": "many"}, "critic_quality.levels must be a list of 64 noise levels at most"),
+        ({"step": "eight"}, "critic_quality.step must be int, got 'eight'"),
+        ({"num_windows": 0}, "must be of some windows"),
+        ({"extra": 1}, "critic_quality must have the entries step, num_episodes"),
+    ],
+)
+def test_a_worth_that_no_check_has_written_is_refused(hopper, tmp_path, change, message):
+    path = tmp_path / "critic.ckpt"
+    clean, noisy = (LevelQuality(timestep, 1.0, 0.0, 0.0, 0.0) for timestep in (None, 0))
+    given = CriticQuality(8, 2, 100, (clean, noisy)).to_plain() | change
+    written = torch.load(hopper / "checkpoints" / "critic.ckpt", weights_only=True)
+    torch.save(written | {"critic_quality": given}, path)
+    with pytest.raises(CheckpointError, match=message):
+        load_critic(path)
+
+
+def test_a_guide_gets_the_best_critic_and_not_the_newest(hopper, tmp_path):
+    path = tmp_path / "critic.ckpt"
+    written = torch.load(hopper / "checkpoints" / "critic.ckpt", weights_only=True)
+    newest = {k: v for k, v in written["state_dict"].items() if k.startswith("average.average.")}
+    best = {name.replace("average.", "kept.", 1): value + 1 for name, value in newest.items()}
+    written["state_dict"] |= best
+    torch.save(written, path)
+    assert all(
+        torch.equal(v, newest[f"average.average.{k}"]) for k, v in load_critic(path).backbone.state_dict().items()
+    )
+    clean, noisy = (LevelQuality(timestep, 1.0, 0.0, 0.0, 0.0) for timestep in (None, 0))
+    torch.save(written | {"critic_quality": CriticQuality(8, 2, 100, (clean, noisy)).to_plain()}, path)
+    assert all(torch.equal(v, best[f"kept.average.{k}"]) for k, v in load_critic(path).backbone.state_dict().items())

@@ -76,6 +76,12 @@ def test_seeds_places_and_hardware_do_not_count(change):
     assert result_hash(changed(**change)) == result_hash(CONFIG)
 
 
+def test_settings_that_came_later_count_only_where_they_change_something():
+    later = {"critic__held_out": 0.0, "critic__keep": "last", "critic__check_every_n_steps": 1000}
+    assert result_hash(changed(**later)) == result_hash(CONFIG)
+    assert result_hash(changed(**later | {"critic__held_out": 0.1})) != result_hash(CONFIG)
+
+
 @pytest.mark.parametrize("change", [{"backbone__dim": 32}, {"trainer__max_steps": 6}, {"module__backbone__dim": 32}])
 def test_whatever_changes_the_numbers_counts(change):
     assert result_hash(changed(**change)) != result_hash(CONFIG)

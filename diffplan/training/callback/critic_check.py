@@ -81,11 +81,11 @@ class CriticCheckCallback(Callback):
         sample = self._check.sample
         returns, episodes = (array[: sample.num_drawn].cpu().numpy() for array in (sample.returns, sample.episodes))
         values = self._check.values(module.critic())[:, : sample.num_drawn]
-        path = self.media_dir / f"critic-held_out-step{trainer.global_step}.png"
+        path = self.media_dir / f"critic-calibration-step{trainer.global_step}.png"
         save_chart(critic_chart(quality, values, returns, episodes), path)
         levels = [{"level": level.name, **asdict(level)} for level in quality.levels]
         for run_logger in _run_loggers(trainer):
-            run_logger.log_media("critic/held_out", path, trainer.global_step)
+            run_logger.log_media("critic/calibration", path, trainer.global_step)
             rows = [list(level.values()) for level in levels]
             run_logger.log_table("critic/held_out_levels", list(levels[0]), rows, trainer.global_step)
         if quality.warning is not None:
@@ -98,7 +98,7 @@ def quality_metrics(quality: CriticQuality) -> dict[str, float]:
     """Returns the numbers of a check by metric key, and what the choice of the best critic goes by."""
     names = ("rmse", "r2", "bias", "correlation", "ordering", "ordering_stderr")
     metrics = {
-        f"critic/held_out_{name}_{level.name}": value
+        f"critic/held_out/{level.name}/{name}": value
         for level in quality.levels
         for name in names
         if (value := getattr(level, name)) is not None

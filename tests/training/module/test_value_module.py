@@ -55,15 +55,14 @@ def value_module(horizon: int = 8, network_horizon: int = 8, **settings) -> Valu
         target=ReturnTarget(0.9, -10.0),
         conditioning=FirstState(),
     )
-    return ValueModule(
-        critic,
-        loss=ValueLoss(),
-        optimizer=partial(torch.optim.Adam, lr=3e-3),
-        learning_rate_schedule=None,
-        average=partial(ExponentialMovingAverage, decay=0.9, update_every=1, start_step=5),
-        seed=0,
+    settings = {
+        "loss": ValueLoss(),
+        "optimizer": partial(torch.optim.Adam, lr=3e-3),
+        "learning_rate_schedule": None,
+        "average": partial(ExponentialMovingAverage, decay=0.9, update_every=1, start_step=5),
         **settings,
-    )
+    }
+    return ValueModule(critic, seed=0, **settings)
 
 
 def fit(module: ValueModule, max_steps: int) -> list[float]:
