@@ -1,13 +1,11 @@
 """The schedulers guide: scores and costs by scheduler and number of steps, as a table and in Markdown."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
 
-from diffplan.files import write_atomically
+from diffplan.report.cell import AbstractCell
 from diffplan.terminal import markdown_text
 
 _TITLES = {
@@ -18,58 +16,28 @@ _TITLES = {
 }
 
 
-class SchedulerCell(BaseModel):
+class SchedulerCell(AbstractCell):
     """The episodes played with one scheduler in one number of steps.
 
     Attributes:
-        key: Hash of everything that the scores depend on.
-        protocol: ``single_task`` or ``multi2d``.
         scheduler: Name of a file in ``conf/scheduler``.
         steps: Number of denoising steps.
         calls: Number of calls of the denoiser for one plan from noise.
-        seeds: Seeds of the episodes.
-        scores: Normalised score of each episode.
         plan_cpu_seconds: Processor time for one plan of one environment, on all threads.
         plan_seconds: Wall time for one plan of one environment, when environments are planned in parallel.
         quality: Measures of the plans, see ``plan_quality``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
-
-    key: str
-    protocol: str
     scheduler: str
     steps: int
     calls: int
-    seeds: list[int]
-    scores: list[float]
     plan_cpu_seconds: float
     plan_seconds: float
     quality: dict[str, float]
 
     @property
-    def mean(self) -> float:
-        """Mean score."""
-        return sum(self.scores) / len(self.scores)
-
-    @property
-    def standard_error(self) -> float:
-        """Standard error of the mean, from the population deviation."""
-        mean = self.mean
-        return (sum((score - mean) ** 2 for score in self.scores) ** 0.5) / len(self.scores)
-
-    @classmethod
-    def read(cls, path: Path, key: str) -> "SchedulerCell | None":
-        """Reads a cell from a file; None if the file is missing, is broken or has another key."""
-        try:
-            cell = cls.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError):
-            return None
-        return cell if cell.key == key else None
-
-    def write(self, path: Path) -> None:
-        """Writes the cell to a file."""
-        write_atomically(path, self.model_dump_json(indent=1).encode())
+    def name(self) -> str:
+        return f"{self.scheduler}-{self.steps}"
 
 
 def cell_table(cells: Sequence[SchedulerCell]) -> pd.DataFrame:
@@ -135,7 +103,7 @@ def markdown(cells: Sequence[SchedulerCell], trained: str, refused: Sequence[str
     for protocol in dict.fromkeys(cell.protocol for cell in cells):
         own = [cell for cell in cells if cell.protocol == protocol]
         table, reference = cell_table(own), reference_cell(own, trained)
-        scores = [f"{cell.mean:.1f} ± {cell.standard_error:.1f}" for cell in own]
+        scores = [cell.score_text for cell in own]
         kept = {
             name: fewest_steps([cell for cell in own if cell.scheduler == name], reference)
             for name in table["scheduler"].unique()

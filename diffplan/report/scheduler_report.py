@@ -8,12 +8,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from diffplan.files import write_atomically
-from diffplan.report.charts import PLAIN, rounded, save_chart
-from diffplan.report.page import Charts, Figure, Page, Section
-from diffplan.report.run_summary import protocol_title
+from diffplan.report.cell_report import ProtocolCharts, write_comparison
+from diffplan.report.charts import PLAIN, rounded
 from diffplan.report.scheduler_guide import SchedulerCell, cell_table, markdown, quality_titles
-from diffplan.terminal import markdown_text
 
 _HEIGHT = 230
 # Factor between the places of neighbouring schedulers on a logarithmic axis, so that their points do not overlap.
@@ -42,24 +39,12 @@ def write_guide(
     Returns:
         The files: ``markdown``, ``csv``, ``page``, and the picture of each protocol by its name.
     """
-    files = {"markdown": folder / "schedulers.md", "csv": folder / "schedulers.csv", "page": folder / "schedulers.html"}
-    write_atomically(
-        files["markdown"], f"# Schedulers for {markdown_text(title)}\n\n{markdown(cells, trained, refused)}".encode()
-    )
-    table = cell_table(cells).to_csv(index=False, lineterminator="\n", float_format="%.6g")
-    write_atomically(files["csv"], table.encode())
-    sections = []
+    charts = {}
     for protocol in dict.fromkeys(cell.protocol for cell in cells):
         own = [cell for cell in cells if cell.protocol == protocol]
-        figures = [Figure(name, chart) for name, chart in scheduler_charts(own).items()]
-        sections.append(Section(protocol_title(protocol), [Charts(figures)]))
-        files[protocol] = folder / f"schedulers-{protocol}.png"
-        panels = scheduler_charts(own, interactive=False).items()
-        sized = [chart.properties(width=330, title=name) for name, chart in panels]
-        whole = alt.Title(f"{title}, {protocol}", subtitle=_note(own))
-        save_chart(alt.concat(*sized, columns=3, spacing=24).properties(title=whole), files[protocol])
-    Page(f"Schedulers for {title}", lines=[_note(cells)], sections=sections).write(files["page"])
-    return files
+        charts[protocol] = ProtocolCharts(scheduler_charts(own), scheduler_charts(own, interactive=False), _note(own))
+    text, heading = markdown(cells, trained, refused), f"Schedulers for {title}"
+    return write_comparison("schedulers", heading, [_note(cells)], text, cell_table(cells), charts, folder)
 
 
 def scheduler_charts(cells: Sequence[SchedulerCell], interactive: bool = True) -> dict[str, alt.LayerChart]:
