@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from diffplan.method.critic import TrajectoryCritic
     from diffplan.method.model import TrajectoryModel
     from diffplan.planner.base import AbstractPlanner
+    from diffplan.run.evaluation import Evaluation
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +36,8 @@ def plan(config: DictConfig) -> dict[str, float]:
     Raises:
         DiffplanError: anything a user can set right.
     """
-    from diffplan.data.progress import TaskProgress
     from diffplan.report.run_summary import print_scores
     from diffplan.run.checkpoint import read_checkpoint
-    from diffplan.run.evaluation import evaluate
     from diffplan.run.folder import RunDir
     from diffplan.tracking.evaluation_recorder import ResultRecorder, log_evaluation, renew_outputs
 
@@ -46,7 +45,7 @@ def plan(config: DictConfig) -> dict[str, float]:
     checkpoint = read_checkpoint(path)
     # The folder is named by what was asked for, before the checkpoint fills in the rest.
     config.paths.run_dir = str(config.paths.run_dir)
-    planner = build_planner(config, path, checkpoint)
+    planner, unguided = build_planners(config, path, checkpoint)
     critic_path, task = critic_file(config.critic.path, path), config.task
     with RunDir(Path(config.paths.run_dir)) as run_dir:
         result = run_dir.result()
@@ -58,19 +57,11 @@ def plan(config: DictConfig) -> dict[str, float]:
         resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
         loggers = open_loggers(config, resolved)
         evaluations = {}
-        seeds = range(config.first_seed, config.first_seed + config.num_episodes)
         for protocol in config.protocols:
-            with TaskProgress(f"Playing {protocol}", task.max_episode_steps, "steps") as progress:
-                evaluation = evaluate(
-                    task.env_id,
-                    planner,
-                    seeds,
-                    protocol,
-                    task.reference_min,
-                    task.reference_max,
-                    config.num_videos,
-                    on_step=lambda: progress.advance(1),
-                )
+            evaluation = _play(config, planner, protocol, config.num_episodes, config.num_videos)
+            if unguided is not None:
+                few = min(config.compare_without_guide, config.num_episodes)
+                evaluation = evaluation.beside(_play(config, unguided, protocol, few, num_videos=0))
             log_evaluation(evaluation, loggers, run_dir.path / "evaluation", checkpoint["global_step"])
             evaluations[protocol] = evaluation
         origin = checkpoint["diffplan"]
@@ -109,19 +100,48 @@ def is_finished(config: DictConfig) -> bool:
     )
 
 
-def build_planner(config: DictConfig, path: Path, checkpoint: dict[str, Any]) -> "AbstractPlanner":
-    """Fills the config in from the checkpoint that was read from ``path``, checks it, and builds its planner."""
+def build_planners(
+    config: DictConfig, path: Path, checkpoint: dict[str, Any]
+) -> "tuple[AbstractPlanner, AbstractPlanner | None]":
+    """Fills the config in from the checkpoint that was read from ``path``, checks it, and builds its planner.
+
+    Returns:
+        The planner, and the same one without its guide, if the two are to be compared.
+    """
     import torch
     from hydra.utils import instantiate
 
     from diffplan.config.validation import check_config
+    from diffplan.run.guide_comparison import without_guide
 
     with usable(path):
         take_from_checkpoint(config, planning_settings(checkpoint["diffplan"]["config"]))
     check_config(config, "plan")
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
-    return instantiate(config.planner)(*load_networks(config, path, checkpoint))
+    build, models = instantiate(config.planner), load_networks(config, path, checkpoint)
+    unguided = without_guide(build) if config.compare_without_guide else None
+    return build(*models), None if unguided is None else unguided(*models)
+
+
+def _play(
+    config: DictConfig, planner: "AbstractPlanner", protocol: str, num_episodes: int, num_videos: int
+) -> "Evaluation":
+    from diffplan.data.progress import TaskProgress
+    from diffplan.run.evaluation import evaluate
+
+    task, seeds = config.task, range(config.first_seed, config.first_seed + num_episodes)
+    with TaskProgress(f"Playing {protocol}", task.max_episode_steps, "steps") as progress:
+        return evaluate(
+            task.env_id,
+            planner,
+            seeds,
+            protocol,
+            task.reference_min,
+            task.reference_max,
+            num_videos,
+            on_step=lambda: progress.advance(1),
+        )
 
 
 def load_networks(

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from diffplan.config.checkpoint_settings import checkpoint_settings, planning_settings, size_settings, usable
 from diffplan.config.resolvers import checkpoint_file
-from diffplan.config.settings import TRAIN
+from diffplan.config.settings import COMPARING, GUIDANCE, TRAIN
 from diffplan.config.stages import check_stages
 from diffplan.config.stored_settings import plain_settings, typed
 from diffplan.config.task import Task
@@ -45,11 +45,11 @@ def _check_networks(config: DictConfig, command: str) -> None:
     Raises:
         DiffplanError: it cannot be built. The command itself tells of errors of other kinds.
     """
-    from diffplan.cli.plan import build_planner, load_networks
+    from diffplan.cli.plan import build_planners, load_networks
     from diffplan.run.checkpoint import read_checkpoint
 
     path = checkpoint_file(config.checkpoint)
-    build: Any = build_planner if command == "plan" else load_networks
+    build: Any = build_planners if command == "plan" else load_networks
     try:
         build(_without_hydra(config), path, read_checkpoint(path))
     except Exception as error:
@@ -68,7 +68,7 @@ def _show_unwritable_run(config: DictConfig, command: str) -> None:
     # The name of an evaluation's folder holds what was typed, which Hydra makes known only later.
     HydraConfig.instance().set_config(config)
     run_dir = Path(config.hydra.run.dir)
-    if command == "schedulers" or not run_dir.is_dir() or os.access(run_dir, os.W_OK):
+    if command in COMPARING or not run_dir.is_dir() or os.access(run_dir, os.W_OK):
         return
     from diffplan.report.run_summary import print_scores
     from diffplan.run.folder import RunDir
@@ -88,7 +88,7 @@ def check_settings(config: DictConfig, command: str) -> None:
 
     Args:
         config: The composed config; it is not changed.
-        command: ``train``, ``plan`` or ``schedulers``.
+        command: ``train``, ``plan``, ``schedulers`` or ``guidance``.
 
     Raises:
         DiffplanError: a setting is wrong.
@@ -110,8 +110,13 @@ def check_settings(config: DictConfig, command: str) -> None:
             trained = size_settings(trained)
         check_horizon(config.planner.get("horizon"), trained["backbone"])
         check_guide(config, critic_file(config.critic.path, path) is not None)
+        _check_comparison(config, command)
     check_config(config, command)
     plain: Any = OmegaConf.to_container(config, resolve=True)
+    if command == GUIDANCE:
+        from diffplan.cli.guidance import grid
+
+        plain["planner"]["num_candidates"] = max(count for _, count in grid(config))
     if command == TRAIN:
         check_stages(config)
         _check_kept_settings(plain)
@@ -134,3 +139,13 @@ def _check_kept_settings(plain: dict[str, Any]) -> None:
             typed(name, str, key)
     except CheckpointError as error:
         raise ConfigError(str(error)) from error
+
+
+def _check_comparison(config: DictConfig, command: str) -> None:
+    """Refuses to play without a guide beside a planner that follows none, or in a command that does so itself."""
+    if not config.compare_without_guide:
+        return
+    if command in COMPARING:
+        raise ConfigError(f"compare_without_guide is a setting of diffplan plan; leave it out of diffplan {command}.")
+    if "guide" not in config.planner or config.guide._target_.endswith(".NoGuide"):
+        raise ConfigError("compare_without_guide needs a planner with a guide, and this one follows none.")

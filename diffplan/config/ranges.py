@@ -53,6 +53,7 @@ _SHARE, _SEED = Range(0, 1), Range(0, 2**32 - 1)
 RANGES = {
     "seed": _SEED, "first_seed": _SEED, "num_threads": Range(1, 1024), "steps": _COUNT,
     "num_episodes": Range(1, 10**5), "num_final_episodes": Range(1, 10**5), "num_videos": Range(0, 10**5),
+    "compare_without_guide": Range(0, 10**5),
     # Data.
     "num_transitions": _COUNT, "noise": _NOT_NEGATIVE, "max_episode_steps": _COUNT, "observation_dim": Range(1, 10**5),
     "action_dim": Range(0, 10**5), "task.action_dim": Range(1, 10**5), "transition_dim": Range(1, 2 * 10**5),
@@ -66,7 +67,8 @@ RANGES = {
     "target.discount": Range(0, 1, is_open=True), "held_out": Range(0, 0.99),
     # Plans.
     "num_inference_steps": _COUNT, "num_candidates": _COUNT, "replan_every": _COUNT, "warm_start_steps": _COUNT,
-    "max_batch": _COUNT, "steps_per_second": _POSITIVE, "guide.num_steps": _COUNT_OR_ZERO, "t_stopgrad": _COUNT_OR_ZERO,
+    "max_batch": _COUNT, "steps_per_second": _POSITIVE, "candidates": _COUNT,
+    "scales": _NOT_NEGATIVE, "guide.num_steps": _COUNT_OR_ZERO, "t_stopgrad": _COUNT_OR_ZERO,
     # Training.
     "train_steps": _COUNT, "max_steps": _COUNT, "max_epochs": Range(1, 10**9, also=(-1,)),
     "devices": Range(1, 1024, also=(-1,)), "devices[]": Range(0, 1024),
@@ -96,7 +98,10 @@ _MOST_LETTERS = {
 }  # fmt: skip
 _IN_NO_NAME = {"name": "/\\", "task.name": "/\\", "project": "/\\#?%:", "logger.wandb.project": "/\\#?%:"}
 _NOT_EMPTY = {*_MOST_LETTERS, *(key for key in TYPES if key.startswith("paths."))}
-_LISTS_WITH_ITEMS = ("protocols", "stages", "schedulers", "steps", "dim_multipliers", "betas", "observation_keys")
+_LISTS_WITH_ITEMS = (
+    "protocols", "stages", "schedulers", "steps", "scales", "candidates", "dim_multipliers", "betas",
+    "observation_keys",
+)  # fmt: skip
 _LONGEST_TEXT = 4096
 
 

@@ -1,6 +1,6 @@
 """The one place that says what every setting is and what it means.
 
-A *setting* is a key of the config that ``diffplan-train``, ``diffplan-plan`` or ``diffplan-schedulers`` composes. The
+A *setting* is a key of the config that ``diffplan train``, ``plan``, ``schedulers`` or ``guidance`` composes. The
 folder names of runs and evaluations, the ablation label, the comparison of results, the checks of a command line and
 what an evaluation takes from its checkpoint all follow from the tables below. A new group or key needs one row here.
 What values a setting may have beside its type says ``diffplan.config.ranges``.
@@ -35,9 +35,10 @@ class Meaning(Enum):
 
 _NAMED = (Meaning.WEIGHTS, Meaning.PLANS, Meaning.SCOPE, Meaning.EVALUATION)
 
-TRAIN, PLAN, SCHEDULERS = "train", "plan", "schedulers"
-_PLANNING = (PLAN, SCHEDULERS)
-_ALL = (TRAIN, PLAN, SCHEDULERS)
+TRAIN, PLAN, SCHEDULERS, GUIDANCE = "train", "plan", "schedulers", "guidance"
+# The commands that plan with a checkpoint, and those that only show a table of many cells.
+PLANNING, COMPARING = (PLAN, SCHEDULERS, GUIDANCE), (SCHEDULERS, GUIDANCE)
+_ALL = (TRAIN, *PLANNING)
 _GROUP = dict
 
 
@@ -87,17 +88,21 @@ SETTINGS = {
     "seed": Setting(int, Meaning.SEED, from_checkpoint=True),
     "stages": Setting(list[str], Meaning.SCOPE, [TRAIN]),
     "denoiser": Setting(str | None, Meaning.SCOPE, [TRAIN]),
-    "env_id": Setting(str | None, Meaning.SCOPE, _PLANNING),
-    "num_episodes": Setting(int, Meaning.EVALUATION, _PLANNING),
-    "first_seed": Setting(int, Meaning.EVALUATION, _PLANNING),
-    "protocols": Setting(list[Protocol], Meaning.EVALUATION, _PLANNING),
-    "num_videos": Setting(int, Meaning.EVALUATION, _PLANNING),
-    "device": Setting(str | None, Meaning.EVALUATION, _PLANNING),
+    "env_id": Setting(str | None, Meaning.SCOPE, PLANNING),
+    "num_episodes": Setting(int, Meaning.EVALUATION, PLANNING),
+    "first_seed": Setting(int, Meaning.EVALUATION, PLANNING),
+    "protocols": Setting(list[Protocol], Meaning.EVALUATION, PLANNING),
+    "num_videos": Setting(int, Meaning.EVALUATION, PLANNING),
+    "compare_without_guide": Setting(int, Meaning.EVALUATION, PLANNING),
+    "device": Setting(str | None, Meaning.EVALUATION, PLANNING),
     "schedulers": Setting(list[str], Meaning.EVALUATION, [SCHEDULERS]),
     "steps": Setting(list[int] | None, Meaning.EVALUATION, [SCHEDULERS]),
+    "scales": Setting(list[float] | None, Meaning.EVALUATION, [GUIDANCE]),
+    "candidates": Setting(list[int] | None, Meaning.EVALUATION, [GUIDANCE]),
+    "data_path": Setting(str | None, Meaning.LABEL, [GUIDANCE]),
     "num_threads": Setting(int | None, Meaning.COST),
     # An evaluation lies in the run folder of its checkpoint.
-    "checkpoint": Setting(str, Meaning.LABEL, _PLANNING),
+    "checkpoint": Setting(str, Meaning.LABEL, PLANNING),
     "callbacks": Setting(_GROUP, Meaning.LABEL, [TRAIN]),
     "logger": Setting(_GROUP, Meaning.LABEL),
     "paths": Setting(_GROUP, Meaning.LABEL),
@@ -176,7 +181,7 @@ def meaning_of(key: str) -> Meaning | None:
 
 
 def settings_of(command: str) -> dict[str, Setting]:
-    """The settings of ``train``, ``plan`` or ``schedulers``, by key."""
+    """The settings of ``train``, ``plan``, ``schedulers`` or ``guidance``, by key."""
     return {key: setting for key, setting in SETTINGS.items() if command in setting.commands}
 
 
@@ -226,6 +231,9 @@ def plan_identity(config: DictConfig, checkpoint: str) -> dict[str, Any]:
     """
     everything: Any = OmegaConf.to_container(config, resolve=False)
     identity = {key: value for key, value in everything.items() if meaning_of(key) in _NAMED}
+    # Evaluations that were made before there was this setting keep their folders.
+    if identity.get("compare_without_guide") == 0:
+        del identity["compare_without_guide"]
     return with_first_names(identity | {"checkpoint": checkpoint})
 
 

@@ -27,7 +27,7 @@ def check_config(config: DictConfig, command: str, needs_checkpoint: bool = Fals
 
     Args:
         config: The composed config.
-        command: ``train``, ``plan`` or ``schedulers``.
+        command: ``train``, ``plan``, ``schedulers`` or ``guidance``.
         needs_checkpoint: Whether the checkpoint still has to fill in task, name, seed and scheduler. What refers to
             them is not checked then.
 

@@ -1,7 +1,7 @@
 """Plays many seeded episodes with one planner under one protocol, and scores them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ from diffplan.env.plan_measures import ValueCalibration, discounted_returns
 from diffplan.env.rollout import Rollout, rollout
 from diffplan.env.score import normalized_score, standard_error
 from diffplan.planner.base import AbstractPlanner
+from diffplan.run.guide_comparison import GuideComparison
 from diffplan.run.result import EpisodeScores
 
 
@@ -28,6 +29,7 @@ class Evaluation:
             Some later papers report this one; it is never comparable with ``scores``. None where there is no goal.
         reference_min: Return that scores 0.
         reference_max: Return that scores 100.
+        comparison: The same episodes without a guide, or the first of them; None if they were not played.
     """
 
     rollout: Rollout
@@ -35,6 +37,21 @@ class Evaluation:
     latched_scores: Float[np.ndarray, " env"] | None
     reference_min: float
     reference_max: float
+    comparison: GuideComparison | None = None
+
+    def beside(self, unguided: "Evaluation") -> "Evaluation":
+        """Returns the same evaluation, compared with episodes that were played without a guide.
+
+        Args:
+            unguided: Its seeds are the first seeds of this evaluation.
+        """
+        scores = self.scores[: len(unguided.scores)]
+        return replace(self, comparison=GuideComparison(scores, unguided.scores, unguided.rollout.complete))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every episode has ended, also of those without a guide."""
+        return self.rollout.complete and (self.comparison is None or self.comparison.complete)
 
     @property
     def prefix(self) -> str:
@@ -64,6 +81,8 @@ class Evaluation:
             numbers["value_correlation"] = self.calibration.correlation
         if self.calibration is not None and self.calibration.bias is not None:
             numbers["value_bias"] = self.calibration.bias
+        if self.comparison is not None:
+            numbers |= self.comparison.metrics()
         return {f"{self.prefix}/{name}": value for name, value in numbers.items()}
 
     def episodes(self) -> EpisodeScores:

@@ -40,6 +40,8 @@ def log_evaluation(evaluation: Evaluation, loggers: Sequence[AbstractRunLogger],
         step: Optimiser steps trained.
     """
     metrics, (columns, rows) = evaluation.metrics(), evaluation.table()
+    if (comparison := evaluation.comparison) is not None:
+        logger.log(logging.WARNING if comparison.is_harmful else logging.INFO, comparison.sentence())
     for run_logger in loggers:
         run_logger.log_metrics(metrics, step)
         run_logger.log_table(f"{evaluation.prefix}/episodes", columns, rows, step)

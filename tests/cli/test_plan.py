@@ -5,9 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
+
+FIRST = Path(__file__).parents[1] / "golden" / "first_format"
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +127,23 @@ def test_a_mistake_stops_with_one_sentence(run_dir, overrides, sentence, tmp_pat
     (line,) = result.stderr.splitlines()
     assert line.startswith("diffplan plan: ")
     assert sentence in line
+
+
+@pytest.mark.slow
+def test_episodes_without_a_guide_are_played_beside_in_a_folder_of_their_own(tmp_path):
+    shutil.copytree(FIRST, tmp_path / "run")
+    words = (f"checkpoint={tmp_path}/run", "planner.num_candidates=2", "num_episodes=2", "logger=csv_logger")
+    words += ("sampler.num_inference_steps=2",)
+    alone, beside = plan(*words), plan(*words, "compare_without_guide=1")
+    assert (alone.returncode, beside.returncode) == (0, 0), alone.stderr + beside.stderr
+    assert "Guidance beside no guide: one episode scores" in beside.stdout + beside.stderr
+    without, compared = sorted((tmp_path / "run" / "plans").iterdir(), key=lambda folder: "compare" in folder.name)
+    assert "compare_without_guide=1" in compared.name
+    first, second = results(without)["metrics"], results(compared)["metrics"]
+    assert first["eval/single_task/return_mean"] == second["eval/single_task/return_mean"]
+    gain = second["eval/single_task/guide_gain_mean"]
+    assert (
+        gain
+        == results(compared)["protocols"]["single_task"]["scores"][0] - second["eval/single_task/no_guide_score_mean"]
+    )
+    assert not any("guide" in key for key in first)

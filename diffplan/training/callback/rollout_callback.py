@@ -11,6 +11,7 @@ from diffplan.method.model import TrajectoryModel
 from diffplan.planner.base import AbstractPlanner
 from diffplan.run import stop_signal
 from diffplan.run.evaluation import Evaluation, evaluate
+from diffplan.run.guide_comparison import without_guide
 from diffplan.tracking.evaluation_recorder import log_evaluation
 from diffplan.training.callback.stop_run import stop_run
 from diffplan.training.modules import Stage, StageLogger
@@ -33,6 +34,8 @@ class RolloutCallback(Callback):
         first_seed: Episodes have the seeds ``first_seed``, ``first_seed + 1``...
         protocols: How episodes are played: ``single_task`` (the task's own goal, or none), ``multi2d`` (random goals).
         num_videos: Episodes filmed at each evaluation.
+        compare_without_guide: Episodes of the last evaluation that are also played without a guide, if the planner
+            follows one; 0 plays none.
         stage: What to plan with beside the module in training, and where results are kept.
 
     Attributes:
@@ -55,6 +58,7 @@ class RolloutCallback(Callback):
         first_seed: int = 0,
         protocols: Sequence[str] = ("single_task", "multi2d"),
         num_videos: int = 4,
+        compare_without_guide: int = 0,
         stage: Stage | None = None,
     ) -> None:
         if num_episodes < 1 or num_final_episodes < 1 or not protocols:
@@ -74,6 +78,7 @@ class RolloutCallback(Callback):
         self.first_seed = first_seed
         self.protocols = protocols
         self.num_videos = num_videos
+        self.compare_without_guide = compare_without_guide
         self.stage = stage or Stage()
         self.final: dict[str, Evaluation] = {}
         self._evaluated_step = 0
@@ -117,27 +122,35 @@ class RolloutCallback(Callback):
     ) -> dict[str, Evaluation]:
         evaluations = {}
         if trainer.is_global_zero:
-            planner = self.planner(*pl_module.pair(self.stage.partner))  # type: ignore[operator]
+            models = pl_module.pair(self.stage.partner)  # type: ignore[operator]
+            planner, plain = self.planner(*models), without_guide(self.planner) if final else None
             seeds = range(self.first_seed, self.first_seed + num_episodes)
             for protocol in self.protocols:
-                evaluations[protocol] = evaluate(
-                    self.env_id,
-                    planner,
-                    seeds,
-                    protocol,
-                    self.reference_min,
-                    self.reference_max,
-                    self.num_videos,
-                    stop_signal.was_received,
-                )
-                if evaluations[protocol].rollout.complete:
+                evaluation = self._play(planner, seeds, protocol, self.num_videos)
+                if plain is not None and self.compare_without_guide and evaluation.complete:
+                    few = seeds[: self.compare_without_guide]
+                    evaluation = evaluation.beside(self._play(plain(*models), few, protocol, num_videos=0))
+                evaluations[protocol] = evaluation
+                if evaluation.complete:
                     loggers = [logger.run_logger for logger in trainer.loggers if isinstance(logger, StageLogger)]
-                    log_evaluation(evaluations[protocol], loggers, self.media_dir, trainer.global_step)
-            if all(e.rollout.complete for e in evaluations.values()) and self.stage.recorder is not None:
+                    log_evaluation(evaluation, loggers, self.media_dir, trainer.global_step)
+            if all(e.complete for e in evaluations.values()) and self.stage.recorder is not None:
                 self.stage.recorder.record(evaluations, trainer.global_step, final)
-        complete = all(evaluation.rollout.complete for evaluation in evaluations.values())
+        complete = all(evaluation.complete for evaluation in evaluations.values())
         trainer.strategy.barrier("rollout")
         if not trainer.strategy.reduce_boolean_decision(complete):
             # The checkpoint of this step is on disk, and the evaluation begins again from it.
             stop_run(trainer)
         return evaluations
+
+    def _play(self, planner: AbstractPlanner, seeds: Sequence[int], protocol: str, num_videos: int) -> Evaluation:
+        return evaluate(
+            self.env_id,
+            planner,
+            seeds,
+            protocol,
+            self.reference_min,
+            self.reference_max,
+            num_videos,
+            stop_signal.was_received,
+        )

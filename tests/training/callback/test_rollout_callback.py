@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import wandb
@@ -13,6 +15,9 @@ from hydra.utils import instantiate
 from lightning import Callback
 
 from diffplan.errors import ConfigError
+from diffplan.method.guide import NoGuide
+from diffplan.planner.base import AbstractPlanner
+from diffplan.run import stop_signal
 from diffplan.tracking.csv_logger import CsvLogger
 from diffplan.tracking.wandb_logger import WandbLogger
 from diffplan.training.callback.checkpoint_callback import CheckpointCallback
@@ -173,3 +178,66 @@ def test_an_evaluation_of_nothing_is_refused(make_rollouts, options, message):
 
 def test_one_protocol_may_be_a_word(make_rollouts):
     assert make_rollouts(protocols="multi2d").protocols == ["multi2d"]
+
+
+class Torque(AbstractPlanner):
+    """Holds a constant torque; the guide asks for one that makes a hopper fall at once."""
+
+    def __init__(self, model, critic, guide, num_candidates) -> None:
+        self.torque = 0.0 if guide is NoGuide else 1.0
+        assert num_candidates == (1 if guide is NoGuide else 8)
+
+    def reset(self, observations, targets, seeds):
+        return None
+
+    def act(self, observations, active):
+        return np.full((len(observations), 3), self.torque)
+
+
+@pytest.fixture
+def make_guided_rollouts(make_rollouts):
+    """Plays a hopper, whatever is trained."""
+
+    def make(**options) -> RolloutCallback:
+        planner = partial(Torque, guide=object(), num_candidates=8)
+        settings = {"env_id": "hopper-random-v2", "protocols": ["single_task"], "num_final_episodes": 4}
+        return make_rollouts(**settings | {"planner": planner} | options)
+
+    return make
+
+
+def test_the_last_evaluation_warns_of_a_guide_that_lowers_the_score(fit, make_guided_rollouts, tmp_path, caplog):
+    rollouts = make_guided_rollouts(compare_without_guide=3)
+    fit(rollouts, max_steps=4, loggers=[CsvLogger(tmp_path)])
+    comparison = rollouts.final["single_task"].comparison
+    assert len(comparison.unguided) == 3
+    assert (comparison.guided == rollouts.final["single_task"].scores[:3]).all()
+    assert comparison.is_harmful
+    (warning,) = [record for record in caplog.records if "Guidance lowers the score" in record.getMessage()]
+    assert warning.levelname == "WARNING"
+    while_training, last = logged(tmp_path)
+    assert "eval/single_task/guide_gain_mean" not in while_training
+    assert last["eval/single_task/guide_gain_high"] < 0
+    assert last["eval/single_task/no_guide_score_mean"] > last["eval/single_task/normalized_score_mean"]
+
+
+def test_what_is_not_asked_for_or_has_no_guide_is_not_compared(fit, make_rollouts, make_guided_rollouts):
+    unasked, mazes = make_guided_rollouts(), make_rollouts(every_n_steps=0, compare_without_guide=2)
+    fit(unasked, max_steps=2)
+    fit(mazes, max_steps=2)
+    assert [evaluation.comparison for evaluation in (*unasked.final.values(), *mazes.final.values())] == [None] * 3
+
+
+def test_a_stop_while_the_episodes_without_a_guide_play_begins_the_evaluation_anew(fit, make_guided_rollouts, tmp_path):
+    class Stopping(Torque):
+        def act(self, observations, active):
+            if self.torque == 0.0:
+                # What the handler of the signal does, which the command installs.
+                stop_signal._process.received = signal.SIGTERM
+            return super().act(observations, active)
+
+    planner = partial(Stopping, guide=object(), num_candidates=8)
+    rollouts = make_guided_rollouts(compare_without_guide=2, every_n_steps=0, planner=planner)
+    with pytest.raises(SystemExit):
+        fit(CheckpointCallback(str(tmp_path), 100), rollouts, max_steps=2, loggers=[CsvLogger(tmp_path)])
+    assert not (tmp_path / "metrics.jsonl").exists() or not logged(tmp_path)
