@@ -22,7 +22,7 @@ GROUPS = {
     for folder in sorted(CONF_DIR.iterdir())
     if folder.is_dir()
 }
-PLAN_ONLY = {"hydra": ["plan"], "paths": ["plan", "schedulers"]}
+PLAN_ONLY = {"hydra": ["plan"], "paths": ["plan", "schedulers", "guidance"]}
 WHOLE_CONFIG = ("experiment", "debug")
 # Parts of the critic, which are in every config that has one.
 CRITIC_PARTS = {"backbone": ["value_unet"], "loss": ["value_loss"], "module": ["value_module"]}

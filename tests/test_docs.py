@@ -23,13 +23,14 @@ from diffplan.sweep.sweep_file import expand_sweep
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Verbs whose words Hydra reads; the config of each has its name.
-HYDRA = ("train", "plan", "schedulers")
+HYDRA = ("train", "plan", "schedulers", "guidance")
 # Planners whose settings a command line may name without naming the planner, which a checkpoint does.
 PLANNERS = ("waypoint_planner", "guided_planner", "fast_guided_planner")
 # Command lines that a setting named alone may belong to.
 BASES = {
     "train": [("task=hopper-medium-expert-v2",), (), ("--config-dir", "examples/conf")],
     "plan": [("checkpoint=here",)],
+    "guidance": [("checkpoint=here",)],
 }
 # Settings of a sweeper that is not installed here.
 NO_SETTINGS = ("hydra/sweeper=optuna",)

@@ -73,12 +73,21 @@ def schedulers(*words: Words) -> None:
     _run_module("diffplan.cli.schedulers", words)
 
 
+@app.command(sort_key=3, **_READ_BY_HYDRA)
+def guidance(*words: Words) -> None:
+    """Check whether guidance helps, at which scale and with how many plans.
+
+    Example: `diffplan guidance checkpoint=outputs/hopper-medium-v2/diffuser/seed0-1a2b3c4d`
+    """
+    _run_module("diffplan.cli.guidance", words)
+
+
 # A command's module is loaded when the command runs. Its help stands here, so that `diffplan --help` loads none.
 app.command(
     "diffplan.cli.data:app",
     name="data",
     help="List, download, make, inspect and check data sets.\n\nExample: `diffplan data fetch maze2d-umaze-v1`",
-    sort_key=3,
+    sort_key=4,
 )
 app.command(
     "diffplan.cli.table:table",
@@ -90,7 +99,7 @@ app.command(
         "diffplan table 2 --results outputs --results /elsewhere --to table2.tex",
         "diffplan table ablation --sweep quickstart_width --picture width.png",
     ),
-    sort_key=4,
+    sort_key=5,
 )
 app.command(
     "diffplan.cli.dashboard:dashboard",
@@ -100,7 +109,7 @@ app.command(
         "diffplan dashboard --sweep quickstart_width --to width.html",
         "diffplan dashboard --sweep quickstart_width --wandb lab/diffplan --publish",
     ),
-    sort_key=5,
+    sort_key=6,
 )
 app.command(
     "diffplan.cli.export:export",
@@ -111,7 +120,7 @@ app.command(
     help_epilogue=_examples(
         "diffplan export --checkpoint outputs/hopper-medium-v2/diffuser/seed0-1a2b3c4d --to exported"
     ),
-    sort_key=6,
+    sort_key=7,
 )
 app.command(
     "diffplan.cli.import_model:import_model",
@@ -123,11 +132,11 @@ app.command(
         "diffplan import --from logs/hopper-medium-v2/diffusion/H32_T20 --task hopper-medium-v2 --statistics data "
         "--to outputs/original",
     ),
-    sort_key=7,
+    sort_key=8,
 )
 
 
-@app.command(sort_key=9)
+@app.command(sort_key=10)
 def completion(shell: Literal["bash", "zsh", "fish"] = "bash") -> None:
     """Print a script that completes verbs and options in your shell.
 

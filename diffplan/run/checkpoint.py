@@ -178,7 +178,7 @@ def build_model(config: Mapping[str, Any]) -> TrajectoryModel:
         CheckpointError: a part is not one of its group, or has a wrong setting.
     """
     backbone, normalizer = _networks(config, is_critic=False)
-    conditioning = _build("conditioning", config.get("conditioning"), "conditioning")
+    conditioning = build_part("conditioning", config.get("conditioning"), "conditioning")
     return TrajectoryModel(backbone, normalizer, conditioning=conditioning, **_noise_and_columns(config, backbone))
 
 
@@ -192,18 +192,37 @@ def build_critic(config: Mapping[str, Any]) -> TrajectoryCritic:
         CheckpointError: a part is not one of its group, or has a wrong setting.
     """
     backbone, normalizer = _networks(config, is_critic=True)
-    target = _build("critic", config["critic"].get("target"), "critic.target")
+    target = build_part("critic", config["critic"].get("target"), "critic.target")
     return TrajectoryCritic(backbone, normalizer, target=target, **_noise_and_columns(config, backbone))
+
+
+def build_part(group: str, node: Any, name: str) -> Any:
+    """Builds one part without Hydra: its class is named by this package, and its settings are typed.
+
+    Args:
+        group: The part's group in ``conf``.
+        node: What a file holds: ``_part_`` or ``_target_``, and settings.
+        name: What messages call it.
+
+    Raises:
+        CheckpointError: it is no part of the group, or has a wrong setting.
+    """
+    settings = part_settings(group, node, name)
+    module, _, kind = settings.pop("_target_").rpartition(".")
+    found = getattr(importlib.import_module(module), kind)
+    if group == "scheduler" and not (isinstance(found, type) and issubclass(found, diffusers.SchedulerMixin)):
+        raise CheckpointError(f"diffusers' {kind} is no scheduler.")
+    return found(**settings)
 
 
 def _networks(config: Mapping[str, Any], is_critic: bool) -> tuple[Any, AbstractNormalizer]:
     """Builds what has weights or statistics."""
     where, kind = ("critic.backbone", ValueUnet) if is_critic else ("backbone", AbstractBackbone)
     node = (config.get("critic") or {}).get("backbone") if is_critic else config.get("backbone")
-    backbone = _build("backbone", node, where)
+    backbone = build_part("backbone", node, where)
     if not isinstance(backbone, kind):
         raise CheckpointError(f"{type(backbone).__name__} is no {'critic' if is_critic else 'denoiser'}.")
-    return backbone, _build("normalizer", config.get("normalizer"), "normalizer")
+    return backbone, build_part("normalizer", config.get("normalizer"), "normalizer")
 
 
 def _noise_and_columns(config: Mapping[str, Any], backbone: Any) -> dict[str, Any]:
@@ -217,22 +236,12 @@ def _noise_and_columns(config: Mapping[str, Any], backbone: Any) -> dict[str, An
             f"{observation_dim} of observations."
         )
     backbone.check_horizon(horizon)
-    scheduler = _build("scheduler", config.get("scheduler"), "scheduler")
+    scheduler = build_part("scheduler", config.get("scheduler"), "scheduler")
     check_scheduler(scheduler)
     schedule, steps = NoiseSchedule(scheduler), scheduler.config.num_train_timesteps
     if len(schedule.noise) != steps or not (schedule.signal.isfinite() & schedule.noise.isfinite()).all():
         raise CheckpointError(f"the scheduler must have {steps} noise levels between 0 and 1; its betas are wrong.")
     return {"scheduler": scheduler, "layout": layout, "horizon": horizon, "stride": stride}
-
-
-def _build(group: str, node: Any, name: str) -> Any:
-    """Builds one part; its class is named by this package, and its settings are typed."""
-    settings = part_settings(group, node, name)
-    module, _, kind = settings.pop("_target_").rpartition(".")
-    found = getattr(importlib.import_module(module), kind)
-    if group == "scheduler" and not (isinstance(found, type) and issubclass(found, diffusers.SchedulerMixin)):
-        raise CheckpointError(f"diffusers' {kind} is no scheduler.")
-    return found(**settings)
 
 
 def _check_format(number: Any, path: Path) -> None:

@@ -75,7 +75,7 @@ def expand_sweep(words: list[str], verb: str) -> list[str]:
 
     Args:
         words: The command line without the program's name.
-        verb: ``train``, ``plan`` or ``schedulers``.
+        verb: ``train``, ``plan``, ``schedulers`` or ``guidance``.
 
     Returns:
         The words for Hydra; the same words if no sweep is named.

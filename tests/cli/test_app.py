@@ -12,7 +12,7 @@ from rich.console import Console
 from diffplan.cli.app import app, main, with_options
 
 ROOT = Path(__file__).parents[2]
-HYDRA_VERBS = ("train", "plan", "schedulers")
+HYDRA_VERBS = ("train", "plan", "schedulers", "guidance")
 VERBS = (*HYDRA_VERBS, "data", "table", "dashboard", "export", "import", "completion")
 DATA_VERBS = ("list", "fetch", "generate", "collect", "inspect", "verify")
 # What reads sys.argv[0] to know the verb that an old name stands for.

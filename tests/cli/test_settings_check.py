@@ -56,6 +56,11 @@ def run(command, *words, folder):
         ("plan", "planner.horizon=31", "horizon=31 does not fit a U-Net"),
         ("plan", "prediction_type=epsilon", "the checkpoint was trained to predict sample, not epsilon."),
         ("schedulers", "steps=[1.5]", "steps must be list[int] | None, got [1.5]."),
+        ("guidance", "scales=[-1]", "scales[0] must be at least 0, got -1"),
+        ("guidance", "candidates=[]", "candidates must not be empty."),
+        ("guidance", "planner=waypoint_planner", "WaypointPlanner follows no guide here; give planner=guided_planner"),
+        ("guidance", "compare_without_guide=3", "compare_without_guide is a setting of diffplan plan"),
+        ("plan", "compare_without_guide=-1", "compare_without_guide must be at least 0, got -1."),
     ],
 )
 def test_a_mistake_is_told_without_torch_and_leaves_nothing_behind(command, word, message, tmp_path):
@@ -99,7 +104,7 @@ def test_what_only_the_tensors_tell_is_told_before_anything_is_written(command, 
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("command", ["train", "plan", "schedulers"])
+@pytest.mark.parametrize("command", ["train", "plan", "schedulers", "guidance"])
 def test_help_is_shown_without_torch(command, tmp_path):
     done = run(command, "--help", folder=tmp_path)
     assert done.returncode == 0

@@ -100,7 +100,7 @@ def compose_all():
     register_resolvers()
     groups = {path.name: sorted(file.stem for file in path.glob("*.yaml")) for path in CONF_DIR.iterdir()}
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        for command in ("plan", "schedulers"):
+        for command in ("plan", "schedulers", "guidance"):
             yield command, compose(command, ["checkpoint=none.ckpt"])
         for task in ("maze2d-umaze-v1", "hopper-medium-v2"):
             yield "train", compose("train", [f"task={task}"])

@@ -46,15 +46,17 @@ def faults(rng: random.Random, inputs: Inputs, place: Path) -> Iterator[Fault]:
     plan += ["planner=guided_planner", "planner.num_candidates=2", f"paths.run_dir={place}/plan"]
     schedulers = ["schedulers", f"checkpoint={inputs.maze_run}", "num_episodes=1", "schedulers=[ddim]", "steps=[1]"]
     schedulers += ["planner=waypoint_planner", "protocols=[multi2d]", f"paths.run_dir={place}/guide"]
+    guidance = ["guidance", f"checkpoint={inputs.hopper_run}", "num_episodes=1", "planner=guided_planner"]
+    guidance += ["scales=[0.1]", "candidates=[2]", f"paths.run_dir={place}/guidance"]
     for word in _REFUSED:
         yield Fault(f"train {word[:60]}", [*maze, word], expected="either" if word == "-m" else "refused")
     for word in ("guide=value_guide", "planner=guided_planner", "guide.scale=0.1"):
         words = [word if given.startswith("checkpoint=") else given for given in plan]
         yield Fault(f"maze, {word}", [*words, f"checkpoint={inputs.maze_run}"])
-    keys = {command[0]: _keys(command) for command in (maze, hopper, plan, schedulers)}
-    commands = {"train": hopper, "plan": plan, "schedulers": schedulers}
+    keys = {command[0]: _keys(command) for command in (maze, hopper, plan, schedulers, guidance)}
+    commands = {"train": hopper, "plan": plan, "schedulers": schedulers, "guidance": guidance}
     for number in itertools.count():
-        command = commands[rng.choice(("train", "train", "train", "plan", "schedulers"))]
+        command = commands[rng.choice(("train", "train", "train", "plan", "schedulers", "guidance"))]
         key, value = rng.choice(keys[command[0]]), rng.choice(_VALUES)
         if len(value) > 5 and value[-1].isdigit() and key.endswith(_LONG):
             continue

@@ -26,7 +26,8 @@ _WORDS = (
     ["table", "results=[,]"], ["table", "results=[[]]"], ["export"], ["import", "--from"], ["dashboard", "--publish"],
     ["dashboard", "--to", "page.pdf"],
     ["completion", "tcsh"], ["data", "fetch", "nothing"], ["data", "inspect"], ["plan"], ["plan", "checkpoint="],
-    ["plan", "checkpoint=nothing"], ["schedulers", "checkpoint=/dev/zero"], ["plan", "checkpoint=[1]"], ["--nothing"],
+    ["plan", "checkpoint=nothing"], ["schedulers", "checkpoint=/dev/zero"],
+    ["guidance"], ["guidance", "checkpoint=nothing"], ["plan", "checkpoint=[1]"], ["--nothing"],
     ["train", "--dry", "--dry", "x"], ["data", "list", "extra"], ["data", "verify", ""],
     ["table", "--results", "\udcff"],
 )  # fmt: skip
