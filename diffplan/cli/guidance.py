@@ -99,6 +99,12 @@ class GuidanceComparison(AbstractComparison["GuidanceCell"]):
         self._without_drift = ""
         super().__init__(verb, config)
 
+    def run(self) -> dict[str, float]:
+        if self.config.data_path is not None:
+            # A file that is named is used, or the command ends before it plays anything.
+            self._training_data()
+        return super().run()
+
     def wanted(self) -> list[Wanted]:
         from diffplan.report.guidance_check import cell_name
 
@@ -172,6 +178,8 @@ class GuidanceComparison(AbstractComparison["GuidanceCell"]):
             try:
                 self._data = read_training_data(self.checkpoint, self.config.data_path)
             except DiffplanError as error:
+                if self.config.data_path is not None:
+                    raise
                 self._without_drift = str(error)
         return self._data
 

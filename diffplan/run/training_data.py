@@ -20,9 +20,9 @@ def read_training_data(checkpoint: Mapping[str, Any], path: str | None = None) -
         DiffplanError: the data is not there or cannot be read, or it is not what the model was trained on.
     """
     origin = checkpoint["diffplan"]
-    node = dict((origin["config"].get("datamodule") or {}).get("source") or {})
-    if path is not None and "path" in node:
-        node["path"] = None
+    node = (origin["config"].get("datamodule") or {}).get("source")
+    if path is not None and isinstance(node, dict) and "path" in node:
+        node = node | {"path": None}
     source = build_part("source", node, "source")
     if path is not None:
         if not isinstance(source, D4RLSource):
