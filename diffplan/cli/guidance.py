@@ -211,6 +211,9 @@ def _with_guide(config: DictConfig, scale: float | None, candidates: int) -> Dic
     else:
         chosen.guide[_knob(config)] = scale
     chosen.planner.num_candidates = candidates
+    # A planner that executes the mean of several candidates cannot take more than there are.
+    if "num_elites" in chosen.planner:
+        chosen.planner.num_elites = min(chosen.planner.num_elites, candidates)
     return chosen
 
 
