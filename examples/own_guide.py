@@ -12,7 +12,7 @@ from torch import Tensor
 
 from diffplan.method.critic import TrajectoryCritic
 from diffplan.method.guide import AbstractGuide
-from diffplan.method.shapes import Trajectories
+from diffplan.method.shapes import Trajectories, TrajectoryMask
 
 
 # --8<-- [start:guide]
@@ -39,7 +39,9 @@ class ColumnGuide(AbstractGuide):
         # Plans are normalised here: 1 means one standard deviation of the data above its mean.
         return trajectories[:, :, self.column].mean(dim=1)
 
-    def shift(self, trajectories: Trajectories, timestep: Tensor, variance: Float[Tensor, ""]) -> Trajectories:
+    def shift(
+        self, trajectories: Trajectories, timestep: Tensor, variance: Float[Tensor, ""], given: TrajectoryMask
+    ) -> Trajectories:
         with torch.enable_grad():
             trajectories = trajectories.detach().requires_grad_()
             (gradient,) = torch.autograd.grad(self.values(trajectories, timestep).sum(), trajectories)

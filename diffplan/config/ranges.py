@@ -69,6 +69,7 @@ RANGES = {
     "num_inference_steps": _COUNT, "num_candidates": _COUNT, "replan_every": _COUNT, "warm_start_steps": _COUNT,
     "max_batch": _COUNT, "steps_per_second": _POSITIVE, "candidates": _COUNT,
     "scales": _NOT_NEGATIVE, "guide.num_steps": _COUNT_OR_ZERO, "t_stopgrad": _COUNT_OR_ZERO,
+    "radius": _NOT_NEGATIVE,
     # Training.
     "train_steps": _COUNT, "max_steps": _COUNT, "max_epochs": Range(1, 10**9, also=(-1,)),
     "devices": Range(1, 1024, also=(-1,)), "devices[]": Range(0, 1024),

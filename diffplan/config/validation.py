@@ -19,6 +19,7 @@ from diffplan.config.task import check_halvings, check_value_widths, check_width
 from diffplan.errors import ConfigError, closest, sentence
 
 _MISSING = "???"
+_CRITIC_GUIDES = {"ValueGuide": "value_guide", "TrustRegionGuide": "trust_region_guide"}
 _HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 
 
@@ -130,9 +131,10 @@ def check_guide(config: Mapping[str, Any], has_critic: bool) -> None:
     Raises:
         ConfigError: there is no critic to follow.
     """
-    if str(config["guide"].get("_target_")).endswith(".ValueGuide") and not has_critic:
+    name = _CRITIC_GUIDES.get(str(config["guide"].get("_target_")).rpartition(".")[2])
+    if name is not None and not has_critic:
         raise ConfigError(
-            "guide=value_guide follows a critic, and this run has none: give critic.path=<run>, train one with "
+            f"guide={name} follows a critic, and this run has none: give critic.path=<run>, train one with "
             "critic=value_critic, or choose guide=no_guide."
         )
 

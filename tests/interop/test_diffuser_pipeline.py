@@ -140,7 +140,7 @@ class Upwards(AbstractGuide):
     def acts_at(self, timestep):
         return timestep >= 2
 
-    def shift(self, trajectories, timestep, variance):
+    def shift(self, trajectories, timestep, variance, given):
         self.steered.append(int(timestep))
         towards = torch.zeros_like(trajectories)
         towards[..., 2] = 1.0

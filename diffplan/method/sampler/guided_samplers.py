@@ -55,7 +55,7 @@ class SampleShiftSampler(AbstractSampler):
         if process.begins(context.call) and guide.acts_at(process.timesteps[context.call]):
             variance = context.posterior().variance
             for _ in range(guide.num_steps):
-                shift = guide.shift(trajectories, context.timestep, variance)
+                shift = guide.shift(trajectories, context.timestep, variance, context.conditions.mask)
                 trajectories = context.conditions.apply(trajectories + shift)
         return context.denoise(trajectories).result
 
@@ -98,7 +98,8 @@ class MeanShiftSampler(AbstractSampler):
             mean = reverse.clean_weight * step.denoised + reverse.noisy_weight * trajectories
         shifted = context.conditions.apply(mean)
         for _ in range(guide.num_steps):
-            shifted = context.conditions.apply(shifted + guide.shift(shifted, following, reverse.variance))
+            shift = guide.shift(shifted, following, reverse.variance, context.conditions.mask)
+            shifted = context.conditions.apply(shifted + shift)
         # The step's noise is its result minus its mean.
         return step.result + (shifted - mean)
 
@@ -148,6 +149,6 @@ class DiffusersPipelineSampler(AbstractSampler):
         if guide.acts_at(timestep):
             factor = torch.exp(0.5 * context.process.scheduler._get_variance(timestep))
             for _ in range(guide.num_steps):
-                shift = guide.shift(trajectories, context.timestep, factor)
+                shift = guide.shift(trajectories, context.timestep, factor, context.conditions.mask)
                 trajectories = context.conditions.apply(trajectories + shift)
         return context.denoise(trajectories).result

@@ -6,6 +6,7 @@ from diffplan.method.guide import ValueGuide
 
 TRAJECTORIES = torch.randn(3, 8, 6, generator=torch.Generator().manual_seed(1))
 TIMESTEP = torch.tensor(7)
+GIVEN = torch.zeros(1, 8, 6, dtype=torch.bool)
 
 
 def test_the_gradient_equals_finite_differences(make_critic):
@@ -30,13 +31,13 @@ def test_each_trajectory_follows_its_own_value_only(make_critic):
 @pytest.mark.parametrize(("scaling", "factor"), [("variance", 0.25), ("std", 0.5), ("none", 1.0)])
 def test_the_shift_is_scale_times_factor_times_gradient(scaling, factor, make_critic):
     guide = ValueGuide(make_critic(), scale=0.1, scaling=scaling)
-    shift = guide.shift(TRAJECTORIES, TIMESTEP, torch.tensor(0.25))
+    shift = guide.shift(TRAJECTORIES, TIMESTEP, torch.tensor(0.25), GIVEN)
     assert torch.allclose(shift, 0.1 * factor * guide.gradient(TRAJECTORIES, TIMESTEP))
 
 
 def test_a_small_step_along_the_shift_raises_the_value(make_critic):
     guide = ValueGuide(make_critic(), scale=1e-3, scaling="none")
-    shifted = TRAJECTORIES + guide.shift(TRAJECTORIES, TIMESTEP, torch.tensor(1.0))
+    shifted = TRAJECTORIES + guide.shift(TRAJECTORIES, TIMESTEP, torch.tensor(1.0), GIVEN)
     assert (guide.values(shifted, TIMESTEP) > guide.values(TRAJECTORIES, TIMESTEP)).all()
 
 

@@ -37,7 +37,7 @@ class LinearGuide(AbstractGuide):
     def acts_at(self, timestep):
         return timestep >= self.last
 
-    def shift(self, trajectories, timestep, variance):
+    def shift(self, trajectories, timestep, variance, given):
         return torch.full_like(trajectories, self.slope) * variance
 
     def values(self, trajectories, timestep):
@@ -51,7 +51,7 @@ class TiltGuide(LinearGuide):
         super().__init__(slope, num_steps=1)
         self.schedule = NoiseSchedule(scheduler)
 
-    def shift(self, trajectories, timestep, variance):
+    def shift(self, trajectories, timestep, variance, given):
         signal, noise = float(self.schedule.signal[timestep]), float(self.schedule.noise[timestep])
         gain = DEVIATION**2 * signal / (DEVIATION**2 * signal**2 + noise**2)
         return variance * torch.full_like(trajectories, self.slope) * gain
@@ -128,7 +128,7 @@ def test_schedulers_in_sigmas_are_guided_as_their_twins(cls, sigmas, network, ma
 def test_a_step_of_several_calls_is_steered_once(cls, name, steps, make_scheduler, make_model):
     scheduler, guide = make_scheduler(name, 20), LinearGuide(0.5, num_steps=1)
     asked = []
-    guide.shift = lambda trajectories, timestep, variance: asked.append(int(timestep)) or 0.0 * trajectories
+    guide.shift = lambda trajectories, timestep, variance, given: asked.append(int(timestep)) or 0.0 * trajectories
     cls(scheduler, 5).sample(make_model(scheduler), start_conditions(1), generators(1), guide)
     assert asked == (steps if cls is SampleShiftSampler else steps[1:])
 
