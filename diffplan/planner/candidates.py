@@ -42,6 +42,14 @@ class Candidates:
         chosen = self.values.argmax(dim=1)
         return self.trajectories[rows, chosen], self.values[rows, chosen]
 
+    def mean_of_best(self, count: int) -> tuple[Float[Tensor, "env horizon transition"], Float[Tensor, " env"] | None]:
+        """Returns the mean of the ``count`` plans of greatest value of each environment, with their mean value."""
+        if self.values is None or count == 1:
+            return self.best()
+        values, chosen = self.values.topk(count, dim=1)
+        rows = torch.arange(len(values), device=values.device)[:, None]
+        return self.trajectories[rows, chosen].mean(dim=1), values.mean(dim=1)
+
     def ranked(self) -> "Candidates":
         """Sorts the plans of each environment by value, the best first; keeps their order without values."""
         if self.values is None:
