@@ -28,7 +28,7 @@ WHOLE_CONFIG = ("experiment", "debug")
 CRITIC_PARTS = {"backbone": ["value_unet"], "loss": ["value_loss"], "module": ["value_module"]}
 # A task chooses its domain, and these need a task with a value to follow.
 NEEDS_VALUE = {
-    "guide": ["value_guide", "trust_region_guide"],
+    "guide": ["value_guide", "calibrated_guide"],
     "critic": ["value_critic"],
     "planner": [option for option in GROUPS["planner"] if option != "waypoint_planner"],
 }

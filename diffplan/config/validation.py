@@ -19,7 +19,7 @@ from diffplan.config.task import check_halvings, check_value_widths, check_width
 from diffplan.errors import ConfigError, closest, sentence
 
 _MISSING = "???"
-_CRITIC_GUIDES = {"ValueGuide": "value_guide", "TrustRegionGuide": "trust_region_guide"}
+_CRITIC_GUIDES = {"ValueGuide": "value_guide", "CalibratedGuide": "calibrated_guide"}
 _HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 
 
@@ -136,6 +136,13 @@ def check_guide(config: Mapping[str, Any], has_critic: bool) -> None:
         raise ConfigError(
             f"guide={name} follows a critic, and this run has none: give critic.path=<run>, train one with "
             "critic=value_critic, or choose guide=no_guide."
+        )
+    # A critic that is given brings its own measurements.
+    critic = config["critic"]
+    if name == "calibrated_guide" and critic.get("path") is None and critic.get("held_out") == 0:
+        raise ConfigError(
+            "guide=calibrated_guide needs a critic that is measured on held-out episodes: add critic.held_out=0.1, or "
+            "choose guide=value_guide."
         )
 
 

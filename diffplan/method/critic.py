@@ -93,6 +93,8 @@ class LevelQuality:
         r2: Explained share of the returns' variance: 1 is exact, 0 is no better than their mean.
         bias: Mean value minus mean return, in units of reward.
         correlation: Pearson correlation of value and return; 0 where either is constant.
+        pull: How strongly the critic pulls where it pulls most: the gradient's root mean square over the entries of a
+            window that are not given, in units of reward per normalised entry, of which 99 % of the windows have less.
         ordering: Among pairs of windows of one state, the share whose order by value is the order by return; 0.5 is
             chance. None where there are no pairs.
         ordering_stderr: Standard error of that share; pairs that share an episode depend on each other.
@@ -108,6 +110,7 @@ class LevelQuality:
     r2: float
     bias: float
     correlation: float
+    pull: float | None = None
     ordering: float | None = None
     ordering_stderr: float | None = None
     ordering_low: float | None = None
@@ -115,6 +118,7 @@ class LevelQuality:
 
     def __post_init__(self) -> None:
         bounds = {"timestep": (0, 10**5), "rmse": (0, math.inf), "r2": (-math.inf, 1), "correlation": (-1, 1)}
+        bounds["pull"] = (0, math.inf)
         for each in fields(self):
             value = getattr(self, each.name)
             shares = (0, 1) if each.name.startswith("ordering") else (-math.inf, math.inf)
@@ -164,10 +168,16 @@ class CriticQuality:
         """Mean of R2 over clean windows and all noise levels; where it is greatest, the mean squared error is least."""
         return sum(level.r2 for level in self.levels) / len(self.levels)
 
-    def r2_at(self, timestep: int) -> float:
-        """Returns R2 at any noise level, interpolated between those that were measured."""
+    def at(self, timestep: int, name: Literal["rmse", "r2", "pull"]) -> float:
+        """Returns one of the numbers at any noise level, interpolated between those that were measured."""
         noisy = self.levels[1:]
-        return float(np.interp(timestep, [level.timestep or 0 for level in noisy], [level.r2 for level in noisy]))
+        numbers = [float(getattr(level, name) or 0.0) for level in noisy]
+        return float(np.interp(timestep, [level.timestep or 0 for level in noisy], numbers))
+
+    @property
+    def tells_pull(self) -> bool:
+        """Whether the gradient was measured, too."""
+        return all(level.pull is not None for level in self.levels[1:])
 
     @property
     def warning(self) -> str | None:

@@ -1,5 +1,6 @@
 """Measures a critic on windows of episodes that it was not trained on."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -91,22 +92,36 @@ class CriticCheck:
         levels: list[LevelQuality] = []
         for timestep, values in zip(self.timesteps, self.values(critic), strict=True):
             numbers: dict[str, Any] = {**prediction_errors(values[drawn], returns[drawn].astype(np.float64))}
+            numbers["pull"] = self._pull(critic, timestep)
             levels.append(LevelQuality(timestep, **numbers, **ordering(values, returns, episodes, pairs)))
         num_episodes = len(np.unique(episodes[drawn]))
         return CriticQuality(step, num_episodes, self.sample.num_drawn, tuple(levels))
 
     def _values(self, critic: TrajectoryCritic, timestep: int | None) -> Float64[np.ndarray, " window"]:
-        clean = self.sample.trajectories
+        noised = self._noised(timestep, self.sample.trajectories)
+        return torch.cat([critic.values(windows, at).double().cpu() for windows, at in noised]).numpy()
+
+    def _pull(self, critic: TrajectoryCritic, timestep: int | None) -> float:
+        """Measures the gradient of the windows drawn at random, see ``LevelQuality.pull``."""
+        free, lengths = ~self._mask, []
+        for windows, at in self._noised(timestep, self.sample.trajectories[: self.sample.num_drawn]):
+            with torch.enable_grad():
+                windows = windows.detach().requires_grad_()
+                (gradient,) = torch.autograd.grad(critic.values(windows, at).sum(), windows)
+            squares = gradient.double().masked_fill(self._mask, 0.0).square().sum(dim=(1, 2))
+            lengths.append((squares / free.sum()).sqrt().cpu())
+        return float(torch.cat(lengths).quantile(0.99))
+
+    def _noised(self, timestep: int | None, clean: Trajectories) -> Iterator[tuple[Trajectories, Tensor]]:
+        """Yields some windows at a time at a noise level, with their timestep."""
         generator = torch.Generator().manual_seed(0 if timestep is None else timestep + 1)
-        values = []
+        at = torch.tensor([timestep or 0], device=clean.device)
         for trajectories in clean.split(_AT_ONCE):
-            at = torch.tensor([timestep or 0], device=clean.device)
             if timestep is not None:
                 noise = torch.randn(trajectories.shape, generator=generator).to(trajectories)
                 noisy = self._schedule.add_noise(trajectories, noise, at)
                 trajectories = torch.where(self._mask, trajectories, noisy)
-            values.append(critic.values(trajectories, at).double().cpu())
-        return torch.cat(values).numpy()
+            yield trajectories, at
 
 
 def prediction_errors(

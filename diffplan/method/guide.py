@@ -170,50 +170,63 @@ class ValueGuide(_CriticGuide):
         return self.scale * factor.to(trajectories) * self.gradient(trajectories, timestep)
 
 
-class TrustRegionGuide(_CriticGuide):
-    """Moves a plan by a fixed part of the sampler's own noise, towards greater value.
+class CalibratedGuide(_CriticGuide):
+    """Follows the gradient in units of the critic's own error: one setting for every task, reward and critic.
 
-    With the posterior standard deviation ``sigma`` of the denoising step, and the root mean square over the entries of
-    a plan that are not given::
+    With the posterior variance ``S_t`` of the denoising step, and the critic's root-mean-square error ``e_t`` on
+    held-out windows at that noise level::
 
-        shift = radius * sigma * g / rms(g),   g = dV/dx where nothing is given, else 0
+        shift = scale * S_t * (dV/dx) / e_t
 
-    This is the shift of greatest value, to first order, among all that change the step's distribution
-    ``N(mean, sigma^2)`` by a Kullback-Leibler divergence of at most ``radius^2 / 2`` an entry. Only the direction of
-    the gradient counts, so units of reward, the horizon and the size of the critic's output do not: a critic that is
-    multiplied by a thousand gives the same plans.
+    This samples the data tilted by ``exp(scale * V / e)``: of two plans whose values differ by as much as the critic is
+    wrong, the better one becomes ``exp(scale)`` times as likely. Where the critic tells plans apart, it steers; where
+    their values differ by less than its error, plans stay what the model knows. A critic and an error that are both
+    multiplied by a thousand give the same plans.
+
+    The gradient is never longer than on the strongest hundredth of the held-out windows (``LevelQuality.pull``). So a
+    gradient that is a thousand times too large, off the data or by mistake, moves a plan no further than the critic
+    did where it was measured.
 
     Args:
-        critic: The trained critic.
-        radius: Root mean square of the shift over the plan's entries, in standard deviations of the step's noise.
+        critic: The trained critic, measured on held-out episodes.
+        scale: Strength without units.
         num_steps: Guide steps in each denoising step; with 0 the critic only ranks finished plans.
         t_stopgrad: Trajectories at diffusion timesteps below this one are not steered.
 
     Raises:
-        ConfigError: there is no critic, or a value out of range.
+        ConfigError: there is no critic, it was not measured, or a value is out of range.
 
-    Reference: the direction and factor are those of Diffuser, Algorithm 1, line 6; the bound is that of trust-region
-        policy optimisation (Schulman et al. 2015) on one reverse step.
+    Reference: the step is that of Diffuser, Algorithm 1, line 6, with ``V / e`` as the log-likelihood of optimality
+        (section 3.2). The units and the bound are ours.
     """
 
     def __init__(
-        self, critic: TrajectoryCritic | None, radius: float = 0.1, num_steps: int = 1, t_stopgrad: int = 0
+        self, critic: TrajectoryCritic | None, scale: float = 2.0, num_steps: int = 1, t_stopgrad: int = 0
     ) -> None:
         super().__init__(critic, num_steps, t_stopgrad)
-        if not 0 <= radius < math.inf:
-            raise ConfigError(f"guide.radius must be at least 0 and finite, got {radius}.")
-        self.radius = radius
+        if not 0 <= scale < math.inf:
+            raise ConfigError(f"guide.scale must be at least 0 and finite, got {scale}.")
+        quality, timesteps = self._judge().quality, self._judge().scheduler.config.num_train_timesteps
+        if quality is None or not quality.tells_pull:
+            raise ConfigError(
+                "calibrated_guide needs a critic that was measured on held-out episodes: train it with "
+                "critic.held_out=0.1, or choose guide=value_guide or guide=no_guide."
+            )
+        self.scale = scale
+        # By timestep, so that none has to be fetched from the device.
+        self._errors = torch.tensor([quality.at(timestep, "rmse") for timestep in range(timesteps)]).clamp_min(1e-12)
+        self._pulls = torch.tensor([quality.at(timestep, "pull") for timestep in range(timesteps)])
 
     def acts_at(self, timestep: int) -> bool:
-        return super().acts_at(timestep) and self.radius > 0
+        return super().acts_at(timestep) and self.scale > 0
 
     def shift(
         self, trajectories: Trajectories, timestep: Tensor, variance: Float[Tensor, ""], given: TrajectoryMask
     ) -> Trajectories:
-        gradient = self.gradient(trajectories, timestep).masked_fill(given, 0.0)
-        # Scaled first, so that squares neither overflow nor vanish.
-        largest = gradient.abs().amax(dim=(1, 2), keepdim=True)
-        direction = torch.where(largest > 0, gradient / largest, 0.0)
+        error, pull = (table.to(trajectories.device)[timestep] for table in (self._errors, self._pulls))
+        # In units of the error from here on, so that squares do not overflow.
+        gradient = self.gradient(trajectories, timestep).masked_fill(given, 0.0) / error
         free = (~given).expand_as(gradient).sum(dim=(1, 2), keepdim=True)
-        length = (direction.square().sum(dim=(1, 2), keepdim=True) / free).sqrt()
-        return self.radius * variance.sqrt().to(direction) * torch.where(largest > 0, direction / length, 0.0)
+        length = (gradient.square().sum(dim=(1, 2), keepdim=True) / free.clamp_min(1)).sqrt()
+        bounded = (pull / error / length.clamp_min(1e-12)).clamp(max=1.0)
+        return self.scale * variance.to(gradient) * bounded * gradient

@@ -49,8 +49,8 @@ class GuidedPlanner(AbstractPlanner):
         TaskMismatchError: model and critic do not belong together.
         HorizonError: the networks cannot take the horizon.
 
-    Reference: Diffuser, Algorithm 1 and section 5.4 (warm start); released code ``plan_guided.py``. The mean of elites is
-        the cross-entropy method's (Rubinstein 1999).
+    Reference: Diffuser, Algorithm 1 and section 5.4 (warm start); released code ``plan_guided.py``. The mean of elites
+        is the cross-entropy method's (Rubinstein 1999).
     """
 
     def __init__(

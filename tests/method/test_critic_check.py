@@ -154,7 +154,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says():
 def test_what_a_critic_is_worth_is_interpolated_between_noise_levels():
     levels = [LevelQuality(timestep, 1.0, r2, 0.0, 0.0) for timestep, r2 in ((None, 0.9), (0, 0.8), (10, 0.4))]
     quality = CriticQuality(5, 2, 10, tuple(levels))
-    assert [quality.r2_at(timestep) for timestep in (0, 5, 10, 15)] == pytest.approx([0.8, 0.6, 0.4, 0.4])
+    assert [quality.at(timestep, "r2") for timestep in (0, 5, 10, 15)] == pytest.approx([0.8, 0.6, 0.4, 0.4])
     assert quality.mean_r2 == pytest.approx(0.7)
     assert "no two windows of one state" in quality.warning
 
