@@ -50,7 +50,11 @@ ROUNDS = [
     {"task": task, **{group: options[index % len(options)] for group, options in NEEDS_VALUE.items()}}
     for index, task in enumerate(VALUED)
 ]
-REQUIRED = {"minari_source": ["source.dataset_id=D4RL/pointmaze/umaze-v2"]}
+REQUIRED = {
+    "minari_source": ["source.dataset_id=D4RL/pointmaze/umaze-v2"],
+    "calibrated_guide": ["critic.held_out=0.1"],
+    "elite_guided_planner": ["critic.held_out=0.1"],
+}
 LIGHT = ("backbone.dim=8", "scheduler.num_train_timesteps=4")
 
 

@@ -173,19 +173,16 @@ class ValueGuide(_CriticGuide):
 class CalibratedGuide(_CriticGuide):
     """Follows the gradient in units of the critic's own error: one setting for every task, reward and critic.
 
-    With the posterior variance ``S_t`` of the denoising step, and the critic's root-mean-square error ``e_t`` on
-    held-out windows at that noise level::
+    With the posterior variance ``S_t`` of the denoising step, the critic's root-mean-square error ``e_t`` on held-out
+    windows at that noise level, and the greatest pull ``p_t`` that it showed there (``LevelQuality.pull``)::
 
-        shift = scale * S_t * (dV/dx) / e_t
+        shift = S_t * g / e_t * min(scale, p_t / rms(g)),   g = dV/dx where nothing is given, else 0
 
-    This samples the data tilted by ``exp(scale * V / e)``: of two plans whose values differ by as much as the critic is
-    wrong, the better one becomes ``exp(scale)`` times as likely. Where the critic tells plans apart, it steers; where
-    their values differ by less than its error, plans stay what the model knows. A critic and an error that are both
-    multiplied by a thousand give the same plans.
-
-    The gradient is never longer than on the strongest hundredth of the held-out windows (``LevelQuality.pull``). So a
-    gradient that is a thousand times too large, off the data or by mistake, moves a plan no further than the critic
-    did where it was measured.
+    The first choice samples the data tilted by ``exp(scale * V / e)``: of two plans whose values differ by as much as
+    the critic is wrong, the better one becomes ``exp(scale)`` times as likely. The second bounds the step by what the
+    critic can be trusted with: no gradient, however large, moves a plan further than the critic pulled where it was
+    measured. A critic whose gradient is a thousand times too large therefore gives a plan no other push than a right
+    one that is at its bound, and if its error is multiplied as well, the plans stay the same.
 
     Args:
         critic: The trained critic, measured on held-out episodes.
@@ -201,7 +198,7 @@ class CalibratedGuide(_CriticGuide):
     """
 
     def __init__(
-        self, critic: TrajectoryCritic | None, scale: float = 2.0, num_steps: int = 1, t_stopgrad: int = 0
+        self, critic: TrajectoryCritic | None, scale: float = 10.0, num_steps: int = 1, t_stopgrad: int = 0
     ) -> None:
         super().__init__(critic, num_steps, t_stopgrad)
         if not 0 <= scale < math.inf:
@@ -228,5 +225,5 @@ class CalibratedGuide(_CriticGuide):
         gradient = self.gradient(trajectories, timestep).masked_fill(given, 0.0) / error
         free = (~given).expand_as(gradient).sum(dim=(1, 2), keepdim=True)
         length = (gradient.square().sum(dim=(1, 2), keepdim=True) / free.clamp_min(1)).sqrt()
-        bounded = (pull / error / length.clamp_min(1e-12)).clamp(max=1.0)
-        return self.scale * variance.to(gradient) * bounded * gradient
+        strength = (pull / error / length.clamp_min(1e-12)).clamp(max=self.scale)
+        return variance.to(gradient) * strength * gradient

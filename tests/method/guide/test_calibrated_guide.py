@@ -52,15 +52,15 @@ def test_units_of_reward_do_not_matter(factor, critic):
     other = replace(critic, scale=critic.scale * factor, quality=quality(4.0 * factor, 1.0 * factor))
     critic = replace(critic, quality=quality(4.0, 1.0))
     shifts = [CalibratedGuide(each).shift(TRAJECTORIES, TIMESTEP, VARIANCE, given(1)) for each in (critic, other)]
-    torch.testing.assert_close(shifts[1], shifts[0], rtol=1e-4, atol=1e-7)
+    torch.testing.assert_close(shifts[1], shifts[0], rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("factor", [1e3, 1e9])
 def test_a_gradient_that_is_far_too_large_moves_a_plan_no_further_than_where_it_was_measured(factor, critic):
     measured = quality(rmse=4.0, pull=0.2)
     wrong = replace(critic, scale=critic.scale * factor, quality=measured)
-    shift = CalibratedGuide(wrong, scale=2.0).shift(TRAJECTORIES, TIMESTEP, VARIANCE, given(1))
-    assert rms(shift, given(1)).tolist() == pytest.approx([2.0 * 0.25 * 0.2 / 4.0] * 3, rel=1e-4)
+    shift = CalibratedGuide(wrong).shift(TRAJECTORIES, TIMESTEP, VARIANCE, given(1))
+    assert rms(shift, given(1)).tolist() == pytest.approx([0.25 * 0.2 / 4.0] * 3, rel=1e-4)
 
 
 def test_a_critic_that_sees_no_difference_moves_nothing(make_critic):
