@@ -142,7 +142,10 @@ TRAINER_SETTINGS = {
 }
 # Settings that came after the first runs, with the values that mean what was done before: these change no name of a run
 # and no comparison.
-LATER_SETTINGS = {"critic": {"held_out": 0.0, "check_every_n_steps": 1000, "keep": "last"}}
+LATER_SETTINGS = {
+    "critic": {"held_out": 0.0, "check_every_n_steps": 1000, "keep": "last"},
+    "planner": {"elite_share": None},
+}
 # Names that mean the same in whatever group they occur.
 NAMES_IN_GROUPS = {
     "seed": Meaning.SEED,
@@ -229,7 +232,7 @@ def plan_identity(config: DictConfig, checkpoint: str) -> dict[str, Any]:
         config: Composed from ``conf/plan.yaml``.
         checkpoint: Name of the checkpoint's file, because a run keeps checkpoints of several steps in one folder.
     """
-    everything: Any = OmegaConf.to_container(config, resolve=False)
+    everything: Any = _without_later(OmegaConf.to_container(config, resolve=False))  # type: ignore[arg-type]
     identity = {key: value for key, value in everything.items() if meaning_of(key) in _NAMED}
     # Evaluations that were made before there was this setting keep their folders.
     if identity.get("compare_without_guide") == 0:

@@ -33,8 +33,9 @@ class GuidedPlanner(AbstractPlanner):
         sampler: How plans are drawn.
         guide: Builds the guide from the critic.
         num_candidates: Plans drawn for each environment.
-        num_elites: Plans of greatest value whose mean is executed. 1 executes the best one, as the released code does.
-            A mean is free of most of the sampler's noise, and of what a critic finds in single plans by mistake.
+        elite_share: Share of the candidates, those of greatest value, whose mean is executed: above 0, at most 1. None
+            executes the best one, as the released code does. A mean is free of most of the sampler's noise, and of what
+            a critic finds in single plans by mistake.
         replan_every: Steps of a plan that are executed before the next one is drawn.
         ranking: Judge candidates by the value of the ``returned_plan``, or of the ``last_input``: the sample before its
             last denoising step, as the released code does.
@@ -60,7 +61,7 @@ class GuidedPlanner(AbstractPlanner):
         sampler: AbstractSampler,
         guide: Callable[[TrajectoryCritic | None], AbstractGuide],
         num_candidates: int = 64,
-        num_elites: int = 1,
+        elite_share: float | None = None,
         replan_every: int = 1,
         ranking: Ranking = "returned_plan",
         warm_start_steps: int | None = None,
@@ -75,10 +76,12 @@ class GuidedPlanner(AbstractPlanner):
         self.replan_every = replan_every
         self.warm_start_steps = warm_start_steps
         self.max_batch = max_batch
-        self._check(num_candidates, num_elites)
+        self._check(num_candidates)
+        if elite_share is not None and not 0 < elite_share <= 1:
+            raise ConfigError(f"planner.elite_share must lie above 0 and be at most 1, got {elite_share}.")
         if self.guide.critic is None:
-            num_candidates = num_elites = min(num_candidates, 1)
-        self.num_elites = num_elites
+            num_candidates = min(num_candidates, 1)
+        self.num_elites = max(round((elite_share or 0.0) * num_candidates), 1)
         self._trained = PlanDrawer(model, sampler, self.guide, self.horizon, num_candidates, ranking)
         self._drawer = self._trained
         self._fast_networks = FastNetworks() if fast_networks else None
@@ -169,11 +172,7 @@ class GuidedPlanner(AbstractPlanner):
         if values is not None and self._values is not None:
             self._values[envs] = values.cpu().numpy()
 
-    def _check(self, num_candidates: int, num_elites: int) -> None:
-        if not 1 <= num_elites <= max(num_candidates, 1):
-            raise ConfigError(
-                f"planner.num_elites must lie between 1 and the {num_candidates} candidates, got {num_elites}."
-            )
+    def _check(self, num_candidates: int) -> None:
         if self.max_batch is not None and self.max_batch < num_candidates:
             raise ConfigError(
                 f"planner.max_batch={self.max_batch} must hold the {num_candidates} candidates of an environment."

@@ -140,6 +140,24 @@ def test_the_candidate_of_greatest_value_is_taken():
     assert (ranked.values() > single.values()).all()
 
 
+@pytest.mark.parametrize(("share", "count"), [(None, 1), (0.01, 1), (0.5, 4), (1.0, 8)])
+def test_the_mean_of_the_best_share_is_executed(share, count):
+    ranked = started(guide=partial(ValueGuide, scale=0.0), num_candidates=8, elite_share=share)
+    actions = ranked.act(OBSERVATIONS, ALL)
+    drawer = PlanDrawer(ranked.model, ranked.sampler, ranked.guide, HORIZON, 8)
+    drawn = drawer.draw(OBSERVATIONS[:, None], [torch.Generator().manual_seed(seed) for seed in (3, 4, 5)]).ranked()
+    mean = drawn.trajectories[:, :count].mean(dim=1)
+    assert actions == pytest.approx(ranked.model.normalizer.unnormalize(mean[:, 0, :2], slice(0, 2)).numpy(), abs=1e-6)
+    assert ranked.values() == pytest.approx(drawn.values[:, :count].mean(dim=1).numpy(), abs=1e-6)
+    assert ranked.plans()[:, 0] == pytest.approx(OBSERVATIONS, abs=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.0, -0.5, 1.1, float("nan")])
+def test_a_share_without_meaning_is_refused(share):
+    with pytest.raises(ConfigError, match=r"planner\.elite_share must lie above 0"):
+        planner(elite_share=share)
+
+
 def test_guidance_raises_the_value_of_the_plans():
     free, steered = (
         started(guide=partial(ValueGuide, scale=scale, t_stopgrad=1), parts={"backbone": Counting()})
