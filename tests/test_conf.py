@@ -53,7 +53,7 @@ ROUNDS = [
 REQUIRED = {
     "minari_source": ["source.dataset_id=D4RL/pointmaze/umaze-v2"],
     "calibrated_guide": ["critic.held_out=0.1"],
-    "elite_guided_planner": ["critic.held_out=0.1"],
+    "calibrated_guided_planner": ["critic.held_out=0.1"],
 }
 LIGHT = ("backbone.dim=8", "scheduler.num_train_timesteps=4")
 

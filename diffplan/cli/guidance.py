@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from diffplan.planner.base import AbstractPlanner
     from diffplan.report.guidance_check import Choice, GuidanceCell
 
-# What says how strongly a guide steers, in the order in which a guide's settings are searched.
-_KNOBS = ("scale", "radius")
 # Values that are tried, as multiples of the planner's own; 0 only chooses among candidates.
 _FACTORS = (0.0, 0.01, 0.1, 1.0, 10.0)
 _FEW_CANDIDATES = (1, 8)
@@ -56,13 +54,13 @@ def main() -> None:
 
 
 def own_choice(config: DictConfig) -> "Choice":
-    """Returns the guide's scale (or radius) and the number of candidates that the planner is set to.
+    """Returns the guide's scale and the number of candidates that the planner is set to.
 
     Args:
         config: Composed from ``conf/guidance.yaml``, with the task of the checkpoint.
 
     Raises:
-        ConfigError: the planner follows no guide, or the guide has neither.
+        ConfigError: the planner follows no guide, or its guide has no scale.
     """
     planner, guide = config.planner, config.guide
     if "guide" not in planner or "num_candidates" not in planner or guide._target_.endswith(".NoGuide"):
@@ -70,10 +68,10 @@ def own_choice(config: DictConfig) -> "Choice":
             f"{planner._target_.rpartition('.')[2]} follows no guide here; give planner=guided_planner or "
             "planner=fast_guided_planner, and a critic."
         )
-    if not any(knob in guide for knob in _KNOBS):
+    if "scale" not in guide:
         name = guide._target_.rpartition(".")[2]
-        raise ConfigError(f"guidance varies guide.scale or guide.radius, and {name} has no such setting.")
-    return float(guide[_knob(config)]), int(planner.num_candidates)
+        raise ConfigError(f"guidance varies guide.scale, and {name} has no such setting.")
+    return float(guide.scale), int(planner.num_candidates)
 
 
 def grid(config: DictConfig) -> "list[Choice]":
@@ -110,7 +108,7 @@ class GuidanceComparison(AbstractComparison["GuidanceCell"]):
 
         choices: list[tuple[float | None, int]] = [(None, 1), *grid(self.config)]
         return [
-            Wanted(protocol, cell_name(_knob(self.config), *choice), _with_guide(self.config, *choice), choice)
+            Wanted(protocol, cell_name(*choice), _with_guide(self.config, *choice), choice)
             for choice in choices
             for protocol in self.config.protocols
         ]
@@ -135,7 +133,6 @@ class GuidanceComparison(AbstractComparison["GuidanceCell"]):
         return GuidanceCell(
             key=key,
             protocol=wanted.protocol,
-            knob=_knob(self.config),
             scale=scale,
             candidates=candidates,
             seeds=list(self.seeds),
@@ -199,21 +196,14 @@ class GuidanceComparison(AbstractComparison["GuidanceCell"]):
         return float(self._distance.of_plans(plans).mean()), self._distance.of_data
 
 
-def _knob(config: DictConfig) -> str:
-    return next(knob for knob in _KNOBS if knob in config.guide)
-
-
 def _with_guide(config: DictConfig, scale: float | None, candidates: int) -> DictConfig:
     """Returns a copy of the config with another guide scale and number of candidates, or without a guide."""
     chosen = copy.deepcopy(config)
     if scale is None:
         chosen.guide = OmegaConf.load(CONF_DIR / "guide" / "no_guide.yaml")
     else:
-        chosen.guide[_knob(config)] = scale
+        chosen.guide.scale = scale
     chosen.planner.num_candidates = candidates
-    # A planner that executes the mean of several candidates cannot take more than there are.
-    if "num_elites" in chosen.planner:
-        chosen.planner.num_elites = min(chosen.planner.num_elites, candidates)
     return chosen
 
 

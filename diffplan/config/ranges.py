@@ -66,7 +66,7 @@ RANGES = {
     "action_weight": _NOT_NEGATIVE, "observation_weights": _NOT_NEGATIVE, "loss.discount": _SHARE,
     "target.discount": Range(0, 1, is_open=True), "held_out": Range(0, 0.99),
     # Plans.
-    "num_inference_steps": _COUNT, "num_candidates": _COUNT, "elite_share": _SHARE, "replan_every": _COUNT,
+    "num_inference_steps": _COUNT, "num_candidates": _COUNT, "tilt": _NOT_NEGATIVE, "replan_every": _COUNT,
     "warm_start_steps": _COUNT,
     "max_batch": _COUNT, "steps_per_second": _POSITIVE, "candidates": _COUNT,
     "scales": _NOT_NEGATIVE, "guide.num_steps": _COUNT_OR_ZERO, "t_stopgrad": _COUNT_OR_ZERO,

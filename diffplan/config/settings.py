@@ -144,7 +144,7 @@ TRAINER_SETTINGS = {
 # and no comparison.
 LATER_SETTINGS = {
     "critic": {"held_out": 0.0, "check_every_n_steps": 1000, "keep": "last"},
-    "planner": {"elite_share": None},
+    "planner": {"tilt": None},
 }
 # Names that mean the same in whatever group they occur.
 NAMES_IN_GROUPS = {

@@ -42,13 +42,15 @@ class Candidates:
         chosen = self.values.argmax(dim=1)
         return self.trajectories[rows, chosen], self.values[rows, chosen]
 
-    def mean_of_best(self, count: int) -> tuple[Float[Tensor, "env horizon transition"], Float[Tensor, " env"] | None]:
-        """Returns the mean of the ``count`` plans of greatest value of each environment, with their mean value."""
-        if self.values is None or count == 1:
-            return self.best()
-        values, chosen = self.values.topk(count, dim=1)
-        rows = torch.arange(len(values), device=values.device)[:, None]
-        return self.trajectories[rows, chosen].mean(dim=1), values.mean(dim=1)
+    def weighted_mean(
+        self, per_value: float
+    ) -> tuple[Float[Tensor, "env horizon transition"], Float[Tensor, " env"] | None]:
+        """Returns the mean of each environment's plans, and of their values, weighted by ``exp(per_value * value)``."""
+        if self.values is None:
+            return self.trajectories.mean(dim=1), None
+        weights = torch.softmax(per_value * self.values, dim=1)
+        plans = torch.einsum("ec,echt->eht", weights, self.trajectories)
+        return plans, (weights * self.values).sum(dim=1)
 
     def ranked(self) -> "Candidates":
         """Sorts the plans of each environment by value, the best first; keeps their order without values."""

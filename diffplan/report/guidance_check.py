@@ -15,8 +15,7 @@ class GuidanceCell(AbstractCell):
     """The episodes played with one guide scale and one number of candidates.
 
     Attributes:
-        knob: The guide's setting that is varied: ``scale`` or ``radius``.
-        scale: Its value; 0 only chooses among candidates, and None plans without a guide.
+        scale: The guide's; 0 only chooses among candidates, and None plans without a guide.
         candidates: Plans drawn for each decision.
         lengths: Steps of each episode.
         terminated: Whether each episode ended in a terminal state, such as a fall.
@@ -31,7 +30,6 @@ class GuidanceCell(AbstractCell):
         value_correlation: Correlation of the two over all decisions; None if one of them does not vary.
     """
 
-    knob: str
     scale: float | None
     candidates: int
     lengths: list[int]
@@ -47,7 +45,7 @@ class GuidanceCell(AbstractCell):
 
     @property
     def name(self) -> str:
-        return cell_name(self.knob, self.scale, self.candidates)
+        return cell_name(self.scale, self.candidates)
 
     @property
     def falls(self) -> float:
@@ -59,12 +57,12 @@ class GuidanceCell(AbstractCell):
         """The cell in a sentence."""
         if self.scale is None:
             return "no guide"
-        return f"{self.candidates} candidate{'s' * (self.candidates != 1)} at {self.knob} {self.scale:g}"
+        return f"{self.candidates} candidate{'s' * (self.candidates != 1)} at scale {self.scale:g}"
 
 
-def cell_name(knob: str, scale: float | None, candidates: int) -> str:
+def cell_name(scale: float | None, candidates: int) -> str:
     """Names a cell among those of its protocol."""
-    return "no_guide" if scale is None else f"{knob}{scale:g}-candidates{candidates}"
+    return "no_guide" if scale is None else f"scale{scale:g}-candidates{candidates}"
 
 
 # A guide scale and a number of candidates.
@@ -177,7 +175,7 @@ def _gain(gain: PairedDifference, num_settings: int = 1) -> str:
 
 
 def _setting(cell: GuidanceCell) -> str:
-    return f"guide.{cell.knob}={cell.scale:g} planner.num_candidates={cell.candidates}"
+    return f"guide.scale={cell.scale:g} planner.num_candidates={cell.candidates}"
 
 
 def _number(count: int) -> str:

@@ -101,12 +101,12 @@ def guidance_charts(cells: Sequence[GuidanceCell], own: Choice) -> dict[str, alt
         layers = [] if level is None else _level(level, error, "no guide")
         if column == "drift" and guided["data_drift"].notna().any():
             layers += _level(float(guided["data_drift"].iloc[0]), 0.0, "held-back data", is_left=True)
-        lines = _lines(guided, column, axis, cells[0].knob)
+        lines = _lines(guided, column, axis)
         panels[title] = alt.layer(*layers, *lines).properties(width="container", height=_HEIGHT)
     return panels
 
 
-def _lines(table: pd.DataFrame, column: str, axis: str, knob: str) -> list[alt.Chart]:
+def _lines(table: pd.DataFrame, column: str, axis: str) -> list[alt.Chart]:
     """Draws one line for each number of candidates; scales stand at equal distances, so that 0 has a place."""
     error = table["score_stderr"] if column == "score_mean" else math.nan
     names = [f"{number}" for number in sorted(table["candidates"].unique())]
@@ -123,7 +123,7 @@ def _lines(table: pd.DataFrame, column: str, axis: str, knob: str) -> list[alt.C
     legend = alt.Legend(title="candidates", columns=6, symbolSize=60)
     base = alt.Chart(data).encode(
         x=alt.X(
-            "scale:O", title=f"guide {knob} (0: no gradient)", sort=scales, scale=_spaced(), axis=alt.Axis(labelAngle=0)
+            "scale:O", title="guide scale (0: no gradient)", sort=scales, scale=_spaced(), axis=alt.Axis(labelAngle=0)
         ),
         y=alt.Y(
             "value:Q", title=axis, scale=alt.Scale(zero=column == "falls"), axis=alt.Axis(tickCount=5, format=PLAIN)
@@ -165,7 +165,7 @@ def _rows(table: pd.DataFrame, cells: Sequence[GuidanceCell]) -> str:
         is_plain = pd.isna(cell["guide_scale"])
         gain = "" if is_plain else f"{cell['gain']:+.1f} [{cell['gain_low']:.1f}, {cell['gain_high']:.1f}]"
         row = {
-            f"guide {played.knob}": "no guide" if is_plain else f"{cell['guide_scale']:g}",
+            "guide scale": "no guide" if is_plain else f"{cell['guide_scale']:g}",
             "candidates": f"{cell['candidates']}",
             "score": played.score_text,
             "against no guide": gain,

@@ -75,5 +75,4 @@ def without_guide(planner: Callable[..., Any]) -> Callable[..., Any] | None:
     guide = settings.get("guide")
     if guide is None or getattr(guide, "func", guide) is NoGuide:
         return None
-    one_plan = {key: 1 for key in ("num_candidates", "num_elites") if key in settings}
-    return functools.partial(planner, guide=NoGuide, **one_plan)
+    return functools.partial(planner, guide=NoGuide, **({"num_candidates": 1} if "num_candidates" in settings else {}))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -7,7 +8,7 @@ from diffusers import DDIMScheduler, DDPMScheduler
 
 from diffplan.errors import ConfigError, HorizonError, TaskMismatchError
 from diffplan.method.conditioning import FirstState, StartAndGoal
-from diffplan.method.critic import ReturnTarget, TrajectoryCritic
+from diffplan.method.critic import CriticQuality, LevelQuality, ReturnTarget, TrajectoryCritic
 from diffplan.method.guide import NoGuide, ValueGuide
 from diffplan.method.model import TrajectoryModel
 from diffplan.method.network.base import AbstractBackbone
@@ -140,22 +141,43 @@ def test_the_candidate_of_greatest_value_is_taken():
     assert (ranked.values() > single.values()).all()
 
 
-@pytest.mark.parametrize(("share", "count"), [(None, 1), (0.01, 1), (0.5, 4), (1.0, 8)])
-def test_the_mean_of_the_best_share_is_executed(share, count):
-    ranked = started(guide=partial(ValueGuide, scale=0.0), num_candidates=8, elite_share=share)
-    actions = ranked.act(OBSERVATIONS, ALL)
-    drawer = PlanDrawer(ranked.model, ranked.sampler, ranked.guide, HORIZON, 8)
-    drawn = drawer.draw(OBSERVATIONS[:, None], [torch.Generator().manual_seed(seed) for seed in (3, 4, 5)]).ranked()
-    mean = drawn.trajectories[:, :count].mean(dim=1)
-    assert actions == pytest.approx(ranked.model.normalizer.unnormalize(mean[:, 0, :2], slice(0, 2)).numpy(), abs=1e-6)
-    assert ranked.values() == pytest.approx(drawn.values[:, :count].mean(dim=1).numpy(), abs=1e-6)
-    assert ranked.plans()[:, 0] == pytest.approx(OBSERVATIONS, abs=1e-5)
+def measured_critic(rmse: float) -> TrajectoryCritic:
+    levels = [LevelQuality(timestep, rmse, 0.5, 0.0, 0.7) for timestep in (None, 0)]
+    return critic(quality=CriticQuality(1, 1, 1, tuple(levels)))
 
 
-@pytest.mark.parametrize("share", [0.0, -0.5, 1.1, float("nan")])
-def test_a_share_without_meaning_is_refused(share):
-    with pytest.raises(ConfigError, match=r"planner\.elite_share must lie above 0"):
-        planner(elite_share=share)
+@pytest.mark.parametrize("tilt", [0.0, 1.0, 30.0])
+def test_the_mean_weighted_by_values_in_units_of_the_critic_s_error_is_executed(tilt):
+    guide = partial(ValueGuide, scale=0.0)
+    tilted = started(guide=guide, judge=measured_critic(0.5), num_candidates=8, tilt=tilt)
+    actions = tilted.act(OBSERVATIONS, ALL)
+    drawer = PlanDrawer(tilted.model, tilted.sampler, tilted.guide, HORIZON, 8)
+    drawn = drawer.draw(OBSERVATIONS[:, None], [torch.Generator().manual_seed(seed) for seed in (3, 4, 5)])
+    weights = torch.exp(tilt * (drawn.values - drawn.values.amax(dim=1, keepdim=True)) / 0.5)
+    weights = weights / weights.sum(dim=1, keepdim=True)
+    mean = (weights[:, :, None] * drawn.trajectories[:, :, 0, :2]).sum(dim=1)
+    assert actions == pytest.approx(tilted.model.normalizer.unnormalize(mean, slice(0, 2)).numpy(), abs=1e-6)
+    assert tilted.values() == pytest.approx((weights * drawn.values).sum(dim=1).numpy(), abs=1e-6)
+    assert tilted.plans()[:, 0] == pytest.approx(OBSERVATIONS, abs=1e-5)
+
+
+def test_units_of_reward_do_not_change_a_weighted_mean():
+    guide, larger = partial(ValueGuide, scale=0.0), replace(measured_critic(500.0), scale=torch.tensor(1000.0))
+    plans = [started(guide=guide, judge=judge, tilt=2.0) for judge in (measured_critic(0.5), larger)]
+    first, second = (planned.act(OBSERVATIONS, ALL) for planned in plans)
+    assert first == pytest.approx(second, abs=1e-5)
+
+
+@pytest.mark.parametrize("tilt", [-0.5, float("inf"), float("nan")])
+def test_a_tilt_without_meaning_is_refused(tilt):
+    with pytest.raises(ConfigError, match=r"planner\.tilt must be at least 0 and finite"):
+        planner(tilt=tilt, judge=measured_critic(1.0))
+
+
+def test_a_tilt_needs_a_critic_that_was_measured_or_none_at_all():
+    with pytest.raises(ConfigError, match=r"planner\.tilt=1\.0 needs a critic that was measured on held-out episodes"):
+        planner(tilt=1.0)
+    assert planner(guide=NoGuide, tilt=1.0).act is not None
 
 
 def test_guidance_raises_the_value_of_the_plans():

@@ -16,7 +16,7 @@ PLAIN = [60.0, 70.0, 62.0, 68.0, 66.0, 64.0, 71.0, 65.0, 69.0, 66.0]
 def cell(scale, candidates, scores, **facts) -> GuidanceCell:
     values = {"value_mean": 250.0, "return_mean": 200.0, "value_correlation": 0.06} if scale is not None else {}
     return GuidanceCell(**{
-        "key": "", "protocol": "single_task", "knob": "scale", "scale": scale, "candidates": candidates,
+        "key": "", "protocol": "single_task", "scale": scale, "candidates": candidates,
         "seeds": list(range(len(scores))), "scores": scores, "lengths": [500] * len(scores),
         "terminated": [score < 60 for score in scores], "decision_gflop": 0.1 * candidates,
         "decision_cpu_seconds": 0.002 * candidates, "has_data": True, "drift": 0.2, "data_drift": 0.18,
@@ -82,11 +82,6 @@ def test_the_best_of_many_settings_needs_a_clearer_gain_than_a_single_one():
     others = [cell(float(number), 1, shifted(-5)) for number in range(2, 41)]
     assert judge([UNGUIDED, cell(1.0, 1, gain)], (1.0, 1)).verdict is Verdict.HELPS
     assert judge([UNGUIDED, cell(1.0, 1, gain), *others], OWN).verdict is Verdict.CANNOT_TELL
-
-
-def test_a_guide_that_has_a_radius_is_called_by_it():
-    found = judge([UNGUIDED, cell(0.5, 8, shifted(26), knob="radius")], (0.5, 8))
-    assert found.sentence.startswith("Guidance helps: 8 candidates at radius 0.5 score 92.1")
 
 
 def test_without_one_of_the_sides_nothing_is_said():

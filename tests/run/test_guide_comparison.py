@@ -9,9 +9,9 @@ from diffplan.run.guide_comparison import GuideComparison, without_guide
 
 
 def test_the_guide_is_left_out_and_one_plan_is_drawn():
-    planner = partial(GuidedPlanner, guide=partial(ValueGuide, scale=0.1), num_candidates=64, num_elites=4)
+    planner = partial(GuidedPlanner, guide=partial(ValueGuide, scale=0.1), num_candidates=64)
     plain = without_guide(planner)
-    assert plain.keywords == {"guide": NoGuide, "num_candidates": 1, "num_elites": 1}
+    assert plain.keywords == {"guide": NoGuide, "num_candidates": 1}
     assert planner.keywords["num_candidates"] == 64
 
 
