@@ -142,7 +142,7 @@ TRAINER_SETTINGS = {
 }
 # Settings that came after the first runs, with the values that mean what was done before: these change no name of a run
 # and no comparison.
-LATER_SETTINGS = {
+LATER_SETTINGS: dict[str, dict[str, Any]] = {
     "critic": {"held_out": 0.0, "check_every_n_steps": 1000, "keep": "last"},
     "planner": {"tilt": None},
 }
