@@ -4,7 +4,7 @@ import csv
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +62,29 @@ def kill(
     Returns:
         The run's folder, None if there is none yet, and the file events up to the kill.
     """
-    place.mkdir(parents=True, exist_ok=True)
+    events = kill_words(server, inputs.train_words(run, place / "runs"), place, chosen)
+    return _run_dir(place), events
+
+
+def kill_words(server: ForkServer, words: Sequence[str], place: Path, chosen: tuple[str, float]) -> list[str]:
+    """Starts a command that writes below ``runs`` of a new folder, kills it, and returns its file events until then.
+
+    Args:
+        server: Runs commands.
+        words: The command.
+        place: New folder.
+        chosen: See ``kill``.
+    """
+    (place / "temporary").mkdir(parents=True, exist_ok=True)
     journal, hook = place / "journal", place / "hook.py"
     hook.write_text(_HOOK.format(folder=str(place / "runs"), chosen=list(chosen), journal=str(journal)))
-    _train(server, inputs, run, place, hook)
-    events = journal.read_text().splitlines() if journal.exists() else []
-    return _run_dir(place), events
+    type_words(server, words, place, hook)
+    return journal.read_text().splitlines() if journal.exists() else []
+
+
+def type_words(server: ForkServer, words: Sequence[str], place: Path, hook: Path | None = None) -> int | None:
+    """Runs a command in a folder with one of its own for temporary files; returns its exit status."""
+    return server.run(words, place, place / "log", {"TMPDIR": str(place / "temporary")}, hook=hook)["code"]
 
 
 def resume(server: ForkServer, inputs: Inputs, run: Path, place: Path) -> Path:
@@ -76,18 +93,11 @@ def resume(server: ForkServer, inputs: Inputs, run: Path, place: Path) -> Path:
     Raises:
         AssertionError: the command failed.
     """
-    code = _train(server, inputs, run, place, None)
+    code = type_words(server, inputs.train_words(run, place / "runs"), place)
     assert code == 0, (place / "log" / "stderr").read_text()[-2000:]
     run_dir = _run_dir(place)
     assert run_dir is not None
     return run_dir
-
-
-def _train(server: ForkServer, inputs: Inputs, run: Path, place: Path, hook: Path | None) -> int | None:
-    (place / "temporary").mkdir(exist_ok=True)
-    words = inputs.train_words(run, place / "runs")
-    environment = {"TMPDIR": str(place / "temporary")}
-    return server.run(words, place, place / "log", environment, hook=hook)["code"]
 
 
 def _run_dir(place: Path) -> Path | None:

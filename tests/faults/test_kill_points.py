@@ -4,7 +4,7 @@ import random
 import time
 
 import pytest
-from kill_points import kill, left_behind, resume
+from kill_points import kill, kill_words, left_behind, resume, type_words
 
 # Moments at which something was lost once: around a checkpoint, at the end of the loggers, before the result.
 _IN_THE_GATE = [
@@ -12,6 +12,13 @@ _IN_THE_GATE = [
     ("maze_run", ("os.rename results.json", 1)),
     ("hopper_run", ("os.rename critic.ckpt", 2)),
 ]
+_MAKERS = {
+    "generate": ("maze2d-umaze-v1", "--rows", "2000"),
+    "collect": (
+        *("hopper-medium-v2", "--rows", "300", "--train-steps", "150", "--medium-score", "-100", "--hidden-width", "8"),
+        *("--batch-size", "4", "--learning-starts", "20", "--evaluate-every", "50", "--evaluation-episodes", "1"),
+    ),
+}
 
 
 def _differences(server, inputs, name, place, chosen):
@@ -55,3 +62,25 @@ def test_a_hundred_kills_at_random_times_change_nothing(server, inputs, tmp_path
         if found := _differences(server, inputs, "hopper_run", tmp_path / str(number), ("seconds", seconds)):
             wrong[seconds] = found
     assert wrong == {}, seed
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("verb", sorted(_MAKERS))
+def test_data_whose_making_is_killed_at_any_file_event_ends_as_the_same_file(server, tmp_path, verb):
+    def words(place):
+        return ["data", verb, *_MAKERS[verb], "--data-dir", str(place / "runs")]
+
+    def made(place):
+        files = {path.relative_to(place) for path in (place / "runs").rglob("*") if path.is_file()}
+        return files, [(place / file).read_bytes() for file in sorted(files) if file.suffix == ".hdf5"]
+
+    whole = tmp_path / "whole"
+    events, wrong = kill_words(server, words(whole), whole, ("any", 0)), {}
+    for number, event in enumerate(events, start=1):
+        place = tmp_path / str(number)
+        kill_words(server, words(place), place, ("any", number))
+        if type_words(server, words(place), place) != 0 or made(place) != made(whole):
+            wrong[f"{number} {event}"] = (place / "log" / "stderr").read_text()[-300:]
+    assert len(events) > 3
+    assert wrong == {}
