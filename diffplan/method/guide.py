@@ -198,7 +198,7 @@ class CalibratedGuide(_CriticGuide):
     """
 
     def __init__(
-        self, critic: TrajectoryCritic | None, scale: float = 3.0, num_steps: int = 1, t_stopgrad: int = 0
+        self, critic: TrajectoryCritic | None, scale: float = 10.0, num_steps: int = 1, t_stopgrad: int = 0
     ) -> None:
         super().__init__(critic, num_steps, t_stopgrad)
         if not 0 <= scale < math.inf:
