@@ -132,7 +132,10 @@ def test_dry_lists_finished_cells_without_torch(tmp_path):
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("guide.scale=0.1", "guide.scale is a setting of guide=value_guide, which is not chosen here."),
+        (
+            "guide.scale=0.1",
+            "guide.scale is a setting of guide=calibrated_guide or value_guide, which is not chosen here.",
+        ),
         ("planner.num_candidates=2", "planner.num_candidates is a setting of planner="),
         ("optimizer=null", "optimizer chooses a file of conf/optimizer, got null"),
         ("logger=3", "logger chooses a file of conf/logger, got 3"),
