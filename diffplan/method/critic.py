@@ -191,7 +191,7 @@ class CriticQuality:
         return (
             f"On {self.num_episodes} held-out episodes the critic orders plans of one state {how} chance: "
             f"{clean.ordering:.0%} of the pairs rightly, 95 % interval {clean.ordering_low:.0%} to "
-            f"{clean.ordering_high:.0%}; ranking or guiding by it is not likely to help."
+            f"{clean.ordering_high:.0%}; choosing the plan of greatest value is not likely to help."
         )
 
 
